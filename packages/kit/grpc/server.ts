@@ -1,0 +1,211 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { Histogram, Span } from '@opentelemetry/api';
+import { HealthImplementation } from 'grpc-health-check';
+import type { CallContext } from '../call-context.ts';
+import { type Address, formatAddress } from '../config/env.ts';
+import { AppError, invariant } from '../error/app-error.ts';
+import { normalizeError } from '../error/normalize.ts';
+import { reasons } from '../error/reasons.ts';
+import type { Logger } from '../log/logger.ts';
+import { endSpan, SpanKind, startSpan } from '../telemetry/span.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import { contextFromTraceparent } from '../telemetry/traceparent.ts';
+import { checkedDeserialize, isRefused, type Refused } from './deserialize.ts';
+import { addReflection } from './reflection.ts';
+import { type RawCall, ServerCallContext } from './server-call.ts';
+import { toStatusObject } from './status.ts';
+
+/** The handlers of a service: unary ones give a promise, server streams an async iterable. */
+export type Handlers<S> = {
+  [K in keyof S]: S[K] extends MethodDefinition<infer Req, infer Res> & { responseStream: true }
+    ? (request: Req, ctx: CallContext) => AsyncIterable<Res>
+    : S[K] extends MethodDefinition<infer Req, infer Res>
+      ? (request: Req, ctx: CallContext) => Promise<Res>
+      : never;
+};
+
+/** What a server of ours needs. */
+export type GrpcServerDeps = {
+  readonly telemetry: Telemetry;
+  readonly log: Logger;
+  /** What every call must bring as `authorization: Bearer …`; health and reflection excepted. */
+  readonly internalToken: string;
+};
+
+/** A gRPC server for calls between our own processes, with health and reflection. */
+export type GrpcServer = {
+  /** Serves a service; its calls are traced, timed, logged, and their errors become statuses. */
+  add<S extends ServiceDefinition>(service: S, handlers: Handlers<S>): void;
+  setServing(serving: boolean): void;
+  /** Starts; answers where it listens. */
+  listen(address: Address): Promise<string>;
+  /** Takes no new calls, waits for those that run at most `graceMs`, then cuts them. */
+  close(graceMs?: number): Promise<void>;
+};
+
+/** The transport's own limit of a message; ours is said earlier and more kindly. */
+export const transportLimitBytes = 16 * 1024 * 1024;
+
+/** Options of every channel and server of ours. */
+export const channelOptions = {
+  'grpc.max_receive_message_length': transportLimitBytes,
+  'grpc.max_send_message_length': transportLimitBytes,
+  'grpc.max_concurrent_streams': 1000,
+  'grpc-node.max_session_memory': 256,
+} as const;
+
+/** Makes a server for calls between our own processes. */
+export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
+  const server = new Server(channelOptions);
+  const health = new HealthImplementation({ '': 'SERVING' });
+  const durations = deps.telemetry.meter.createHistogram('rpc.server.call.duration', { unit: 'ms' });
+  const services: string[] = [];
+  health.addToServer(server);
+  return {
+    add(service, handlers) {
+      const implementation: UntypedServiceImplementation = {};
+      const definitions: Record<string, MethodDefinition<unknown, unknown>> = {};
+      for (const [name, definition] of Object.entries(service)) {
+        const handler = (handlers as Record<string, unknown>)[name];
+        invariant(typeof handler === 'function', `no handler for ${definition.path}`);
+        const call = createCallRunner(deps, durations, definition.path);
+        definitions[name] = {
+          ...(definition as MethodDefinition<unknown, unknown>),
+          requestDeserialize: checkedDeserialize(definition.requestDeserialize),
+        };
+        implementation[name] = definition.responseStream
+          ? call.stream(handler as StreamHandler)
+          : call.unary(handler as UnaryHandler);
+        services.push(definition.path.split('/')[1]!);
+      }
+      server.addService(definitions as ServiceDefinition, implementation);
+      const serviceName = services.at(-1);
+      if (serviceName !== undefined) health.setStatus(serviceName, 'SERVING');
+    },
+    setServing(serving) {
+      for (const name of new Set(['', ...services])) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+    },
+    async listen(address) {
+      addReflection(server, [...new Set(services)]);
+      const port = await new Promise<number>((resolve, reject) => {
+        server.bindAsync(formatAddress(address), ServerCredentials.createInsecure(), (error, bound) =>
+          error === null ? resolve(bound) : reject(Object.assign(error, { code: 'EADDRINUSE' })),
+        );
+      });
+      return formatAddress({ host: address.host, port });
+    },
+    async close(graceMs = 10_000) {
+      const timer = setTimeout(() => server.forceShutdown(), graceMs);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(timer);
+    },
+  };
+}
+
+type UnaryHandler = (request: unknown, ctx: CallContext) => Promise<unknown>;
+type StreamHandler = (request: unknown, ctx: CallContext) => AsyncIterable<unknown>;
+
+function createCallRunner(deps: GrpcServerDeps, durations: Histogram, path: string) {
+  const spanName = path.slice(1);
+  const tokenDigest = digest(`Bearer ${deps.internalToken}`);
+
+  const begin = (raw: RawCall & { request: unknown }): { ctx: ServerCallContext; span: Span; startMs: number } => {
+    const parent = contextFromTraceparent(raw.metadata.get('traceparent')[0]?.toString());
+    const { span, context } = startSpan(deps.telemetry.tracer, spanName, parent, SpanKind.SERVER);
+    const ctx = new ServerCallContext(raw, context, deps.log, () => new Metadata());
+    return { ctx, span, startMs: performance.now() };
+  };
+  const admit = (raw: RawCall & { request: unknown }): void => {
+    const given = raw.metadata.get('authorization')[0]?.toString() ?? '';
+    if (!timingSafeEqual(digest(given), tokenDigest))
+      throw new AppError('KEY_MISSING', 'This door is for our own processes');
+    if (isRefused(raw.request)) throw (raw.request as Refused).error;
+  };
+  const end = (ctx: ServerCallContext, span: Span, startMs: number, error?: unknown): void => {
+    ctx.settle();
+    const reason = error === undefined ? 'OK' : normalizeError(error).reason;
+    durations.record(performance.now() - startMs, { 'rpc.method': spanName, 'rpc.response.status_code': reason });
+    if (error !== undefined) logFailure(ctx, spanName, error);
+    endSpan(span, error);
+  };
+
+  const unary =
+    (handler: UnaryHandler): handleUnaryCall<unknown, unknown> =>
+    (call, callback) => {
+      const { ctx, span, startMs } = begin(call);
+      const run = async (): Promise<unknown> => {
+        admit(call);
+        return handler(call.request, ctx);
+      };
+      run().then(
+        (response) => {
+          end(ctx, span, startMs);
+          ctx.flushReply();
+          callback(null, response);
+        },
+        (thrown: unknown) => {
+          const error = normalizeError(thrown);
+          end(ctx, span, startMs, error);
+          callback(toStatusObject(error));
+        },
+      );
+    };
+
+  const stream =
+    (handler: StreamHandler): handleServerStreamingCall<unknown, unknown> =>
+    async (call) => {
+      const { ctx, span, startMs } = begin(call);
+      try {
+        admit(call);
+        for await (const message of handler(call.request, ctx)) {
+          ctx.flushReply();
+          if (call.cancelled) break;
+          if (!call.write(message)) await drained(call, ctx.signal);
+        }
+        end(ctx, span, startMs);
+        ctx.flushReply();
+        call.end();
+      } catch (thrown) {
+        const error = normalizeError(thrown);
+        end(ctx, span, startMs, error);
+        call.emit('error', toStatusObject(error));
+      }
+    };
+
+  return { unary, stream };
+}
+
+// A reader that stopped reading holds its own call back, nobody else's.
+function drained(call: NodeJS.EventEmitter, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    call.once('drain', done);
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
+  });
+}
+
+function logFailure(ctx: ServerCallContext, method: string, thrown: unknown): void {
+  const error = normalizeError(thrown);
+  const fields = { method, reason: error.reason, metadata: error.metadata, key_id: ctx.principal?.keyId };
+  if (reasons[error.reason].http === 500) ctx.log.error({ ...fields, err: error.cause }, error.message);
+  else ctx.log.warn(fields, error.message);
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
