@@ -1,0 +1,147 @@
+"""The process's settings, read once from the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
+_MODULE = re.compile(r"([A-Za-z_][\w.\-]*)=([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
+# One variable sets the level of all services; the others know these words.
+_LEVEL_WORDS = {"warn": "warning", "trace": "debug", "fatal": "error", "silent": "error"}
+LOG_LEVELS = ("debug", "info", "warning", "error")
+SAMPLERS = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+
+
+class ConfigError(Exception):
+    """All faults of the environment in one message, secrets left out."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the supervisor and its workers are told."""
+
+    host: str
+    port: int
+    workers: int
+    token: str = field(repr=False)
+    python_path: str
+    modules: Mapping[str, str]
+    log_level: str
+    otlp_endpoint: str
+    sampler: str
+    sampler_ratio: float
+    metrics_host: str
+    metrics_port: int | None
+
+
+def read_config(env: Mapping[str, str]) -> Config:
+    """The settings; raises ConfigError naming every fault at once."""
+    faults: list[str] = []
+    host, port = _address(env, "SIGNET_SIDECAR_ADDRESS", "127.0.0.1:50053", faults) or ("", 0)
+    metrics = _address(env, "SIGNET_METRICS_ADDRESS", "", faults)
+    config = Config(
+        host=host,
+        port=port,
+        workers=_workers(env, faults),
+        token=_token(env, faults),
+        python_path=_python_path(env, faults),
+        modules=_modules(env, faults),
+        log_level=_one_of(env, "SIGNET_LOG_LEVEL", "info", LOG_LEVELS, faults),
+        otlp_endpoint=env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip(),
+        sampler=_one_of(env, "OTEL_TRACES_SAMPLER", "parentbased_always_on", SAMPLERS, faults),
+        sampler_ratio=_ratio(env, faults),
+        metrics_host=metrics[0] if metrics else "",
+        metrics_port=metrics[1] if metrics else None,
+    )
+    if faults:
+        raise ConfigError("; ".join(faults))
+    return config
+
+
+def _address(env: Mapping[str, str], name: str, default: str, faults: list[str]) -> tuple[str, int] | None:
+    text = env.get(name, "").strip() or default
+    if not text:
+        return None
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match[2]) > 65_535:
+        faults.append(f"{name} must be host:port, not `{text}`")
+        return None
+    return match[1], int(match[2])
+
+
+def _workers(env: Mapping[str, str], faults: list[str]) -> int:
+    text = env.get("SIGNET_SIDECAR_WORKERS", "").strip()
+    if not text:
+        return min(64, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        faults.append(f"SIGNET_SIDECAR_WORKERS must be a number from 1 to 64, not `{text}`")
+        return 1
+    return int(text)
+
+
+def _token(env: Mapping[str, str], faults: list[str]) -> str:
+    token = env.get("SIGNET_INTERNAL_TOKEN", "").strip()
+    path = env.get("SIGNET_INTERNAL_TOKEN_FILE", "").strip()
+    if not token and path:
+        try:
+            with open(path, encoding="utf-8") as file:
+                token = file.read().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"SIGNET_INTERNAL_TOKEN_FILE cannot be read: {error}")
+            return ""
+    if not token:
+        faults.append("SIGNET_INTERNAL_TOKEN (or SIGNET_INTERNAL_TOKEN_FILE) must be set")
+    elif not token.isascii() or not token.isprintable():
+        faults.append("SIGNET_INTERNAL_TOKEN must be printable ASCII")
+    return token
+
+
+def _python_path(env: Mapping[str, str], faults: list[str]) -> str:
+    path = env.get("SIGNET_PYTHON_PATH", "").strip()
+    if path and not os.path.isdir(path):
+        faults.append(f"SIGNET_PYTHON_PATH is not a folder: `{path}`")
+    return path
+
+
+def _modules(env: Mapping[str, str], faults: list[str]) -> dict[str, str]:
+    modules: dict[str, str] = {}
+    for part in env.get("SIGNET_PYTHON_MODULES", "").split(","):
+        if not part.strip():
+            continue
+        match = _MODULE.fullmatch(part.strip())
+        if match is None:
+            faults.append(f"SIGNET_PYTHON_MODULES takes Name=package.module:Class, not `{part.strip()}`")
+        elif match[1] in modules:
+            faults.append(f"SIGNET_PYTHON_MODULES names `{match[1]}` twice")
+        else:
+            modules[match[1]] = f"{match[2]}:{match[3]}"
+    return modules
+
+
+def _one_of(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...], faults: list[str]) -> str:
+    text = env.get(name, "").strip().lower() or default
+    text = _LEVEL_WORDS.get(text, text) if name == "SIGNET_LOG_LEVEL" else text
+    if text not in allowed:
+        faults.append(f"{name} must be one of {', '.join(allowed)}, not `{text}`")
+    return text
+
+
+def _ratio(env: Mapping[str, str], faults: list[str]) -> float:
+    text = env.get("OTEL_TRACES_SAMPLER_ARG", "").strip() or "1"
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        faults.append(f"OTEL_TRACES_SAMPLER_ARG must be between 0 and 1, not `{text}`")
+    return ratio

@@ -1,0 +1,106 @@
+"""The sidecar's door: the pool, single builds, a look at allow-listed modules, health and reflection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from signet_sidecar.auth import TokenCheck, bearer
+from signet_sidecar.config import Config
+from signet_sidecar.describe import Describer
+from signet_sidecar.dialect import dialect
+from signet_sidecar.gen import sidecar_pb2 as pb
+from signet_sidecar.gen import sidecar_pb2_grpc as rpc
+from signet_sidecar.metrics import serve_metrics
+from signet_sidecar.supervisor import Supervisor
+
+COMPILE_TIMEOUT_S = 20.0
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+SERVICE = pb.DESCRIPTOR.services_by_name["SidecarService"].full_name
+
+logger = logging.getLogger(__name__)
+
+
+class SidecarServer(rpc.SidecarServiceServicer):
+    """Owns the gRPC server and the supervisor behind it."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._describer = Describer(config)
+        self.supervisor = Supervisor(config.workers, self._tell_health)
+        self._metrics: asyncio.Server | None = None
+        self._server = grpc.aio.server(
+            interceptors=(TokenCheck(config.token),),
+            options=(
+                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+                # A second sidecar on the same port must fail, not share it.
+                ("grpc.so_reuseport", 0),
+            ),
+        )
+
+    async def start(self) -> str:
+        """Opens the door and begins to fill the pool; returns the address. Raises OSError if the port is taken."""
+        rpc.add_SidecarServiceServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        await self._tell_health(False)
+        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        address = f"{self._config.host}:{self._config.port}"
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}: the port is taken or the address is not ours") from error
+        if self._config.metrics_port is not None:
+            self._metrics = await serve_metrics(self.supervisor, self._config.metrics_host, self._config.metrics_port)
+        await self._server.start()
+        self.supervisor.start()
+        return f"{self._config.host}:{port}"
+
+    async def stop(self) -> None:
+        """Says NOT_SERVING, drains the pool for at most 10 s and closes the door."""
+        await self._health.enter_graceful_shutdown()
+        await self.supervisor.drain()
+        await self._server.stop(1.0)
+        if self._metrics is not None:
+            self._metrics.close()
+
+    async def GetPool(self, request: pb.GetPoolRequest, context: Any) -> pb.GetPoolResponse:  # noqa: N802
+        """Lists the workers as they are now."""
+        return pb.GetPoolResponse(workers=self.supervisor.workers(), module_names=sorted(self._config.modules), dialect=dialect())
+
+    async def CompileProgram(self, request: pb.CompileProgramRequest, context: Any) -> pb.CompileProgramResponse:  # noqa: N802
+        """Has a worker build the program, for at most 20 s; UNAVAILABLE without one."""
+        for worker in self.supervisor.ready():
+            async with grpc.aio.insecure_channel(worker.address) as channel:
+                stub: Any = rpc.SidecarServiceStub(channel)  # type: ignore[no-untyped-call]
+                try:
+                    answer: pb.CompileProgramResponse = await stub.CompileProgram(
+                        request, timeout=COMPILE_TIMEOUT_S, metadata=bearer(self._config.token)
+                    )
+                    return answer
+                except grpc.RpcError as error:
+                    logger.warning("a worker did not build a program", extra={"worker": worker.name, "cause": str(error)})
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "no worker is ready")
+        raise AssertionError("unreachable")
+
+    async def DescribeModule(self, request: pb.DescribeModuleRequest, context: Any) -> pb.DescribeModuleResponse:  # noqa: N802
+        """Reads one name of the allow-list in a process of its own."""
+        return await self._describer.describe(request.name)
+
+    async def Session(self, request_iterator: Any, context: Any) -> None:  # noqa: N802
+        """Refuses: sessions are served by the workers that GetPool names."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "open sessions with the workers that GetPool names")
+
+    async def _tell_health(self, able: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if able else health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in ("", SERVICE):
+            await self._health.set(service, status)
+        await asyncio.sleep(0)

@@ -1,0 +1,129 @@
+import { AppError, type AppErrorDetails } from '@signet/kit/error/app-error.ts';
+
+const messageCharsMax = 500;
+const dayMs = 86_400_000;
+
+// What callers are told when the endpoint names no time.
+const retryAfterDefaultMs = 1_000;
+
+/** A failed attempt: what to tell the caller, and whether another attempt may be made. */
+export class AttemptFailure extends Error {
+  readonly error: AppError;
+  readonly repeatable: boolean;
+  /** How long the endpoint asks to wait; 0 if it does not say. */
+  readonly askedMs: number;
+
+  constructor(error: AppError, repeatable: boolean, askedMs = 0) {
+    super(error.message);
+    this.error = error;
+    this.repeatable = repeatable;
+    this.askedMs = askedMs;
+  }
+}
+
+/** The endpoint could not be reached, went away or is not well. */
+export function unavailable(message: string, cause?: unknown, askedMs?: number): AttemptFailure {
+  return passing('LM_UNAVAILABLE', message, { cause }, askedMs);
+}
+
+function passing(
+  reason: 'LM_UNAVAILABLE' | 'LM_RATE_LIMITED',
+  message: string,
+  details: AppErrorDetails,
+  askedMs: number | undefined,
+): AttemptFailure {
+  const retryAfterMs = askedMs ?? retryAfterDefaultMs;
+  return new AttemptFailure(
+    new AppError(reason, message, { ...details, retryable: true, retryAfterMs }),
+    true,
+    askedMs,
+  );
+}
+
+/** The endpoint said something that is no completion, or stopped after text had been shown. */
+export function unreadable(message: string, cause?: unknown): AttemptFailure {
+  return new AttemptFailure(new AppError('LM_REPLY_UNREADABLE', message, { cause, category: 'lm' }), false);
+}
+
+/** Reads an answer of another status than 200. The provider's words are shortened and freed of keys. */
+export function statusFailure(
+  status: number,
+  body: string,
+  askedMs: number | undefined,
+  apiKey: string,
+): AttemptFailure {
+  const said = providerMessage(body, apiKey);
+  const metadata = { status: String(status) };
+  if (status === 429) {
+    return passing('LM_RATE_LIMITED', withWords('The language model is rate limited', said), { metadata }, askedMs);
+  }
+  const answered = withWords(`The language model's endpoint answered with status ${status}`, said);
+  if (status >= 500 || status === 408 || status === 425) {
+    // 501 and 505 will not change by asking again.
+    if (status === 501 || status === 505) return refused(status, said);
+    return passing('LM_UNAVAILABLE', answered, { metadata }, askedMs);
+  }
+  // The provider's words would quote a part of the key.
+  if (status === 401 || status === 403) {
+    const message = "The language model's endpoint refused the credential";
+    return new AttemptFailure(new AppError('LM_ERROR', message, { metadata, retryable: false }), false);
+  }
+  if (status >= 300 && status < 400) return refused(status, 'a redirect, which is not followed');
+  return refused(status, said);
+}
+
+function refused(status: number, said: string): AttemptFailure {
+  const message = withWords(`The language model's endpoint answered with status ${status}`, said);
+  return new AttemptFailure(
+    new AppError('LM_ERROR', message, { metadata: { status: String(status) }, retryable: false }),
+    false,
+  );
+}
+
+/** An error event inside a stream or a 200 answer, in the provider's form `{"error": {message, code}}`. */
+export function errorObjectFailure(error: unknown, apiKey: string): AttemptFailure {
+  const code = Number((error as { code?: unknown } | null)?.code);
+  const status = Number.isInteger(code) && code >= 400 && code <= 599 ? code : 400;
+  return statusFailure(status, JSON.stringify({ error }), undefined, apiKey);
+}
+
+/**
+ * Milliseconds that `Retry-After` (seconds or a date) or `retry-after-ms` ask to wait, at most a day; undefined if neither
+ * can be read.
+ */
+export function retryAfterOf(header: (name: string) => string | undefined, nowMs: number): number | undefined {
+  const millis = Number(header('retry-after-ms')?.trim() || Number.NaN);
+  const text = header('retry-after')?.trim() ?? '';
+  const seconds = Number(text || Number.NaN) * 1000;
+  const date = Date.parse(text) - nowMs;
+  const asked = [millis, seconds, date].find((ms) => !Number.isNaN(ms));
+  return asked === undefined ? undefined : Math.min(Math.max(0, Math.ceil(asked)), dayMs);
+}
+
+function providerMessage(body: string, apiKey: string): string {
+  let said: unknown;
+  try {
+    const parsed = JSON.parse(body) as {
+      error?: { message?: unknown } | string;
+      message?: unknown;
+      detail?: unknown;
+    } | null;
+    const error = parsed?.error;
+    said = typeof error === 'string' ? error : (error?.message ?? parsed?.message ?? parsed?.detail);
+  } catch {
+    // An HTML page or the like tells the caller nothing.
+  }
+  return typeof said === 'string' ? withoutSecrets(said, apiKey).slice(0, messageCharsMax).toWellFormed() : '';
+}
+
+function withoutSecrets(text: string, apiKey: string): string {
+  const known = apiKey.length >= 4 ? text.replaceAll(apiKey, '[redacted]') : text;
+  return known
+    .replace(/\b(?:sk|pk|rk|key|sgn|gsk|xai|hf|AIza)[-_]?[A-Za-z0-9_*-]{8,}/g, '[redacted]')
+    .replace(/\bBearer\s+\S+/gi, 'Bearer [redacted]')
+    .replace(/\p{Cc}+/gu, ' ');
+}
+
+function withWords(message: string, said: string): string {
+  return said === '' ? message : `${message}: ${said}`;
+}
