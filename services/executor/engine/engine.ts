@@ -33,6 +33,8 @@ export type EngineProgram = {
   readonly demosJson: readonly string[];
   /** Options of every LM call, as DSPy and OpenAI name them (temperature, max_tokens …). */
   readonly lmOptions: JsonObject;
+  /** What the program's owner keeps with its configuration; absent if nothing. No engine but the mock may act on it. */
+  readonly metadata?: JsonObject;
 };
 
 /** What preparing a program version gave. */

@@ -1,0 +1,202 @@
+import { AppError } from '@signet/kit/error/app-error.ts';
+import type { OutgoingContext } from '@signet/kit/grpc/client.ts';
+import type { Logger } from '@signet/kit/log/logger.ts';
+import type { CatalogChange, RegistryClient, ResolvedProgram } from './registry.grpc.ts';
+import { compileProgram, type ServedProgram } from './served-program.ts';
+
+const versionsMax = 5_000;
+const retryFirstMs = 100;
+const retryMaxMs = 5_000;
+
+/** What a catalog needs. */
+export type CatalogDeps = { readonly registry: RegistryClient; readonly log: Logger };
+
+/** What the registry last told of a program; compiled when it is first called. */
+type Entry = { readonly resolved: ResolvedProgram; compiled: ServedProgram | undefined };
+
+/**
+ * The programs that this executor may run, as the registry tells them. It goes on serving what it knows while the registry is away; what
+ * it does not know, or knows as not ready, is asked for before anybody is refused.
+ */
+export class Catalog {
+  private readonly deps: CatalogDeps;
+  private readonly byId = new Map<string, Entry>();
+  private readonly idBySlug = new Map<string, string>();
+  /** Versions other than the serving one, newest use last. */
+  private readonly others = new Map<string, ServedProgram>();
+  private readonly stop = new AbortController();
+  private revision = 0n;
+  private watching: Promise<void> | undefined;
+
+  constructor(deps: CatalogDeps) {
+    this.deps = deps;
+  }
+
+  /** Begins to follow the registry's changes, and again whenever that breaks off. */
+  start(): void {
+    this.watching ??= this.follow();
+  }
+
+  /** Ends following. */
+  async close(): Promise<void> {
+    this.stop.abort();
+    await this.watching;
+  }
+
+  /** The serving version of a ready program out of memory; undefined means ask `resolve`. */
+  peek(program: string): ServedProgram | undefined {
+    const entry = this.byId.get(this.idBySlug.get(program) ?? program);
+    if (entry === undefined) return undefined;
+    entry.compiled ??= compileProgram(entry.resolved);
+    const { state, isDeleted, version, servingVersion } = entry.compiled;
+    const isServing = (state === 'ready' || state === 'optimizing') && !isDeleted && version === servingVersion;
+    return isServing ? entry.compiled : undefined;
+  }
+
+  /**
+   * A program by id or slug, and the version asked for: 0 means the one that serves. Deleted ones are not found unless `past` is set.
+   * Fails with PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, and SERVICE_UNAVAILABLE if only the registry, which is away, could tell.
+   */
+  async resolve(program: string, version: number, ctx: OutgoingContext, past = false): Promise<ServedProgram> {
+    const known = this.recall(program, version);
+    if (known !== undefined && (!known.isDeleted || past)) return known;
+    let resolved: ResolvedProgram;
+    try {
+      resolved = await this.deps.registry.resolve(program, version, ctx);
+    } catch (error) {
+      const stale = this.stale(program, version);
+      if (stale !== undefined && error instanceof AppError && error.reason === 'SERVICE_UNAVAILABLE') return stale;
+      throw error;
+    }
+    const served = this.learn(resolved, version);
+    if (served.isDeleted && !past) throw notFound(program);
+    return served;
+  }
+
+  /** Takes in what the registry told of a program in another answer. */
+  learn(resolved: ResolvedProgram, asked = 0): ServedProgram {
+    const compiled = compileProgram(resolved);
+    const before = this.byId.get(resolved.programId);
+    const isNewer = before === undefined || resolved.revision >= before.resolved.revision;
+    if (asked === 0 || resolved.version === resolved.servingVersion) {
+      if (isNewer) this.put({ resolved, compiled });
+    } else if (compiled.isPrepared) {
+      this.remember(compiled);
+    }
+    return compiled;
+  }
+
+  /** The program as the registry has it at this moment. */
+  async readAfresh(program: string, ctx: OutgoingContext): Promise<ServedProgram> {
+    const served = this.learn(await this.deps.registry.resolve(program, 0, ctx));
+    if (served.isDeleted) throw notFound(program);
+    return served;
+  }
+
+  private recall(program: string, version: number): ServedProgram | undefined {
+    const serving = this.peek(program);
+    if (version === 0) return serving;
+    if (serving?.version === version) return serving;
+    const id = this.idBySlug.get(program) ?? program;
+    const known = this.others.get(`${id}/${version}`);
+    // The state may have changed since: the serving entry knows it.
+    return known === undefined || serving === undefined ? undefined : known;
+  }
+
+  /** What was known last, for when the registry is away. */
+  private stale(program: string, version: number): ServedProgram | undefined {
+    const id = this.idBySlug.get(program) ?? program;
+    const other = this.others.get(`${id}/${version}`);
+    if (other !== undefined) return other;
+    const entry = this.byId.get(id);
+    if (entry === undefined) return undefined;
+    entry.compiled ??= compileProgram(entry.resolved);
+    return version === 0 || version === entry.compiled.version ? entry.compiled : undefined;
+  }
+
+  private remember(compiled: ServedProgram): void {
+    const key = `${compiled.id}/${compiled.version}`;
+    this.others.delete(key);
+    this.others.set(key, compiled);
+    if (this.others.size > versionsMax) this.others.delete(this.others.keys().next().value!);
+  }
+
+  private put(entry: Entry): void {
+    const { programId, slug, deleted } = entry.resolved;
+    const before = this.byId.get(programId);
+    // Versions never change, so what is running and what comes next share one compiled form.
+    if (before?.compiled !== undefined && isSame(before.resolved, entry.resolved)) return;
+    this.byId.set(programId, entry);
+    if (before !== undefined && before.resolved.slug !== slug) this.forgetSlug(before.resolved.slug, programId);
+    if (deleted) this.forgetSlug(slug, programId);
+    else this.idBySlug.set(slug, programId);
+  }
+
+  private forgetSlug(slug: string, programId: string): void {
+    if (this.idBySlug.get(slug) === programId) this.idBySlug.delete(slug);
+  }
+
+  private async follow(): Promise<void> {
+    const { signal } = this.stop;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        for await (const change of this.deps.registry.watch(this.revision, signal)) {
+          this.apply(change);
+          failures = 0;
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        this.deps.log.debug(
+          { reason: error instanceof AppError ? error.reason : 'UNKNOWN' },
+          'the catalog lost the registry',
+        );
+      }
+      if (signal.aborted) return;
+      await pause(Math.min(retryFirstMs * 2 ** failures++, retryMaxMs), signal);
+    }
+  }
+
+  private apply(change: CatalogChange): void {
+    if (change.change?.$case === 'program') {
+      const resolved = change.change.value;
+      const before = this.byId.get(resolved.programId);
+      if (before === undefined || resolved.revision >= before.resolved.revision)
+        this.put({ resolved, compiled: undefined });
+    }
+    if (change.revision > this.revision) this.revision = change.revision;
+  }
+}
+
+function isSame(a: ResolvedProgram, b: ResolvedProgram): boolean {
+  return (
+    a.status === b.status &&
+    a.version === b.version &&
+    a.servingVersion === b.servingVersion &&
+    a.slug === b.slug &&
+    a.name === b.name &&
+    a.deleted === b.deleted &&
+    a.errorMessage === b.errorMessage &&
+    a.preparation?.state === b.preparation?.state &&
+    a.preparation?.dspyProgramId === b.preparation?.dspyProgramId
+  );
+}
+
+function notFound(program: string): AppError {
+  return new AppError('PROGRAM_NOT_FOUND', `There is no program \`${program.slice(0, 100)}\``, {
+    metadata: { resource: program.slice(0, 100) },
+  });
+}
+
+function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, delayMs);
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
+  });
+}

@@ -1,0 +1,90 @@
+import { type Context, ROOT_CONTEXT } from '@opentelemetry/api';
+import { AppError } from '@signet/kit/error/app-error.ts';
+import { normalizeError } from '@signet/kit/error/normalize.ts';
+import type { Logger } from '@signet/kit/log/logger.ts';
+import { type Field, type Signature, type Type, TypeKind } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
+import { liftSpec } from '@signet/signature/lift.ts';
+import type { LoweredField, LoweredKind, LoweredType } from '@signet/signature/lower.ts';
+import { printSpec } from '@signet/signature/print.ts';
+import type { RegistryClient, ReportedModule } from './registry.grpc.ts';
+
+/** Where the user's signature classes are looked at. */
+export type ModuleSource = {
+  ready(): boolean;
+  moduleNames(): readonly string[];
+  describe(
+    name: string,
+    ctx: { signal: AbortSignal; deadlineMs: number; trace: Context },
+  ): Promise<{ readonly name: string; readonly signature: Signature }>;
+};
+
+/** What reporting needs. */
+export type ReportDeps = { readonly source: ModuleSource; readonly registry: RegistryClient; readonly log: Logger };
+
+const lookMs = 1_000;
+
+/** Tells the registry what the allow-listed signature classes declare: once the workers are there, and whenever the list changed. */
+export function startReporting(deps: ReportDeps): { close(): void } {
+  const stop = new AbortController();
+  let told = '';
+  let isBusy = false;
+  const look = async (): Promise<void> => {
+    if (isBusy || !deps.source.ready()) return;
+    const names = [...deps.source.moduleNames()].sort();
+    if (names.join() === told) return;
+    isBusy = true;
+    try {
+      await deps.registry.reportModules(
+        await Promise.all(names.map((name) => describe(deps, name, stop.signal))),
+        stop.signal,
+      );
+      told = names.join();
+    } catch (error) {
+      deps.log.debug({ reason: normalizeError(error).reason }, 'could not report signature modules');
+    } finally {
+      isBusy = false;
+    }
+  };
+  const timer = setInterval(() => void look(), lookMs);
+  timer.unref();
+  return {
+    close() {
+      clearInterval(timer);
+      stop.abort(new AppError('CANCELLED', 'The executor is shutting down'));
+    },
+  };
+}
+
+async function describe({ source }: ReportDeps, name: string, signal: AbortSignal): Promise<ReportedModule> {
+  try {
+    const { signature } = await source.describe(name, { signal, deadlineMs: Date.now() + 10_000, trace: ROOT_CONTEXT });
+    const spec = printSpec(liftSpec(signature.fields.map(lowered)));
+    return { name, spec, description: signature.instructions, error: '' };
+  } catch (error) {
+    const { reason, message } = normalizeError(error);
+    // What is away now may come back: the whole report is made again then.
+    if (reason === 'ENGINE_UNAVAILABLE' || reason === 'CANCELLED' || reason === 'DEADLINE_EXCEEDED') throw error;
+    const fault = reason === 'INTERNAL' && error instanceof Error ? error.message : message;
+    return { name, spec: '', description: '', error: fault.slice(0, 2000) };
+  }
+}
+
+function lowered(field: Field): LoweredField {
+  const { name, output, type, description, constraints, defaultJson } = field;
+  return { name, output, type: loweredType(type), description, constraints, defaultJson: defaultJson.toString('utf8') };
+}
+
+const kinds: Readonly<Record<number, LoweredKind>> = Object.fromEntries(
+  Object.entries(TypeKind)
+    .filter(([name]) => name.startsWith('TYPE_KIND_'))
+    .map(([name, value]) => [value, name.replace('TYPE_KIND_', '') as LoweredKind]),
+);
+
+function loweredType(type: Type | undefined): LoweredType {
+  const kind = kinds[type?.kind ?? TypeKind.TYPE_KIND_STR] ?? 'ANY';
+  return {
+    kind,
+    args: (type?.args ?? []).map(loweredType),
+    valuesJson: (type?.valuesJson ?? []).map((text) => text.toString('utf8')),
+  };
+}

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import { invariant } from '@signet/kit/error/app-error.ts';
+import { type Payload, AdapterType as WireAdapterType } from '@signet/proto/gen/signet/v1/common.ts';
+import { type LmOptions, PreparationState, ProgramStatus } from '@signet/proto/gen/signet/v1/program.ts';
+import { isObject, JsonNumber, type JsonObject, type JsonValue, jsonFromPlain } from '@signet/signature/json.ts';
+import { parseSpec } from '@signet/signature/parser.ts';
+import { type Field, type MlTypeName, mlTypeNames, type SignatureSpec } from '@signet/signature/types.ts';
+import { type Checker, compileChecker } from '@signet/signature/value.ts';
+import { writeJson } from '@signet/signature/write-json.ts';
+import type { AdapterType } from '../engine/choose-engine.ts';
+import type { EngineProgram } from '../engine/engine.ts';
+import type { ResolvedProgram } from './registry.grpc.ts';
+
+/** Where a program stands, in the short words that messages use. */
+export type ProgramState = 'draft' | 'initializing' | 'ready' | 'optimizing' | 'error' | 'archived';
+
+/** A program and one version of it, compiled: all that a call needs and nothing that has to be made anew for each. */
+export type ServedProgram = {
+  readonly id: string;
+  readonly slug: string;
+  readonly name: string;
+  readonly state: ProgramState;
+  readonly errorMessage: string;
+  readonly adapterType: AdapterType;
+  readonly version: number;
+  readonly servingVersion: number;
+  readonly isDeleted: boolean;
+  readonly isPrepared: boolean;
+  readonly dspyProgramId: string;
+  /** The slug of the language model that it asks; empty means the default one. */
+  readonly lm: string;
+  readonly engineProgram: EngineProgram;
+  readonly checkInputs: Checker;
+  readonly checkOutputs: Checker;
+};
+
+/** Compiles what the registry tells of a program. */
+export function compileProgram(resolved: ResolvedProgram): ServedProgram {
+  invariant(resolved.signature !== undefined, `the program ${resolved.programId} came without its signature`);
+  const engineProgram = engineProgramOf(resolved);
+  const { signature } = engineProgram;
+  const outputs = outputFields(signature, engineProgram.module);
+  return {
+    id: resolved.programId,
+    slug: resolved.slug,
+    name: resolved.name,
+    state: stateOf(resolved.status),
+    errorMessage: resolved.errorMessage,
+    adapterType: adapterTypeOf(resolved.adapterType),
+    version: resolved.version,
+    servingVersion: resolved.servingVersion,
+    isDeleted: resolved.deleted,
+    isPrepared: resolved.preparation?.state === PreparationState.PREPARATION_STATE_READY,
+    dspyProgramId: resolved.preparation?.dspyProgramId ?? '',
+    lm: resolved.configuration?.lm ?? '',
+    engineProgram,
+    checkInputs: compileChecker(signature.inputs, { strictMode: resolved.signature.strictMode, root: 'inputs' }),
+    checkOutputs: outputs,
+  };
+}
+
+// A chain of thought also tells its reasoning, which no signature declares.
+function outputFields({ outputs }: SignatureSpec, module: string): Checker {
+  const plain = compileChecker(outputs, { root: 'outputs' });
+  if (module !== 'chain_of_thought' || outputs.some(({ name }) => name === 'reasoning')) return plain;
+  const reasoning: Field = { name: 'reasoning', type: { kind: 'str' }, constraints: [] };
+  const withReasoning = compileChecker([reasoning, ...outputs], { root: 'outputs' });
+  return (value) => (isObject(value) && value.has('reasoning') ? withReasoning(value) : plain(value));
+}
+
+function engineProgramOf(resolved: ResolvedProgram): EngineProgram {
+  const { signature, configuration } = resolved;
+  const mlTypes = mlTypeNames.filter((name) => signature!.mlTypes.includes(name)) as MlTypeName[];
+  const spec = parseSpec(signature!.spec, { mlTypes });
+  const metadata = configuration?.metadata === undefined ? undefined : objectOf(jsonFromPlain(configuration.metadata));
+  const parts = {
+    module: configuration?.module || 'predict',
+    promptAdapter: configuration?.promptAdapter === 'json' ? ('json' as const) : ('chat' as const),
+    instructions: configuration?.instructions || signature!.description,
+    demosJson: (configuration?.demos ?? []).map(payloadText),
+    lmOptions: lmOptionsOf(configuration?.lmOptions),
+  };
+  const content = [signature!.spec, mlTypes, { ...parts, lmOptions: writeJson(parts.lmOptions) }];
+  if (metadata !== undefined) content.push(writeJson(metadata));
+  return {
+    programId: resolved.programId,
+    slug: resolved.slug,
+    version: resolved.version,
+    ref: createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 32),
+    signature: spec,
+    ...parts,
+    ...(metadata === undefined ? {} : { metadata }),
+  };
+}
+
+function payloadText(payload: Payload): string {
+  if (payload.kind?.$case === 'json') return payload.kind.value.toString('utf8');
+  return JSON.stringify(payload.kind?.value ?? {});
+}
+
+function objectOf(value: JsonValue): JsonObject | undefined {
+  return isObject(value) && value.size > 0 ? value : undefined;
+}
+
+/** The options of an LM call by the names of OpenAI and DSPy; what is not set is not there. */
+export function lmOptionsOf(options: LmOptions | undefined): JsonObject {
+  const named = new Map<string, JsonValue>();
+  if (options === undefined) return named;
+  const put = (name: string, value: number | bigint | undefined): void => {
+    if (value !== undefined) named.set(name, new JsonNumber(String(value)));
+  };
+  put('temperature', options.temperature);
+  put('max_tokens', options.maxTokens);
+  put('top_p', options.topP);
+  if (options.stop.length > 0) named.set('stop', options.stop);
+  put('seed', options.seed);
+  put('presence_penalty', options.presencePenalty);
+  put('frequency_penalty', options.frequencyPenalty);
+  return named;
+}
+
+const states: Readonly<Record<number, ProgramState>> = {
+  [ProgramStatus.PROGRAM_STATUS_DRAFT]: 'draft',
+  [ProgramStatus.PROGRAM_STATUS_INITIALIZING]: 'initializing',
+  [ProgramStatus.PROGRAM_STATUS_READY]: 'ready',
+  [ProgramStatus.PROGRAM_STATUS_OPTIMIZING]: 'optimizing',
+  [ProgramStatus.PROGRAM_STATUS_ERROR]: 'error',
+  [ProgramStatus.PROGRAM_STATUS_ARCHIVED]: 'archived',
+};
+
+function stateOf(status: ProgramStatus): ProgramState {
+  return states[status] ?? 'draft';
+}
+
+function adapterTypeOf(type: WireAdapterType): AdapterType {
+  if (type === WireAdapterType.ADAPTER_TYPE_MOCK) return 'mock';
+  return type === WireAdapterType.ADAPTER_TYPE_NATIVE ? 'native' : 'python_port';
+}

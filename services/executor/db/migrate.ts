@@ -1,0 +1,89 @@
+import { Migrator } from '@mikro-orm/migrations';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { AppError } from '@signet/kit/error/app-error.ts';
+import { Executions001 } from './migrations/001-executions.ts';
+import { ProgramStats002 } from './migrations/002-program-stats.ts';
+import { IdempotencyFeedback003 } from './migrations/003-idempotency-feedback.ts';
+
+/** Which way the schema `executor` is moved. */
+export type MigrateAction = 'up' | 'down' | 'status';
+
+/** What a move of the schema did, and how it stands then. */
+export type MigrateReport = { readonly executed: readonly string[]; readonly pending: readonly string[] };
+
+/** How a move is limited. */
+export type MigrateOptions = {
+  /** `down` undoes this many migrations; default 1. */
+  readonly steps?: number;
+  /** `down` refuses to drop tables that hold rows unless this is true. */
+  readonly loseData?: boolean;
+};
+
+// Any number will do as long as nobody else takes it: one migration run at a time over all replicas.
+const lockKey = 7_300_412_001;
+
+/**
+ * Moves the schema `executor`, one process at a time: the others wait at an advisory lock. Each migration is one transaction. Throws
+ * STATE_FORBIDS when `down` would lose rows and that was not allowed.
+ */
+export async function migrate(
+  databaseUrl: string,
+  action: MigrateAction,
+  options: MigrateOptions = {},
+): Promise<MigrateReport> {
+  const orm = await MikroORM.init({
+    clientUrl: databaseUrl,
+    entities: [],
+    discovery: { warnWhenNoEntities: false },
+    extensions: [Migrator],
+    pool: { min: 0, max: 2 },
+    debug: false,
+    migrations: {
+      tableName: 'executor.migrations',
+      snapshot: false,
+      silent: true,
+      migrationsList: [
+        { name: '001-executions', class: Executions001 },
+        { name: '002-program-stats', class: ProgramStats002 },
+        { name: '003-idempotency-feedback', class: IdempotencyFeedback003 },
+      ],
+    },
+  });
+  try {
+    return await orm.em.getConnection().transactional(async (lock) => {
+      await orm.em.getConnection().execute('select pg_advisory_xact_lock(?)', [lockKey], 'run', lock);
+      return await run(orm, action, options);
+    });
+  } finally {
+    await orm.close();
+  }
+}
+
+async function run(orm: MikroORM, action: MigrateAction, options: MigrateOptions): Promise<MigrateReport> {
+  const executed: string[] = [];
+  if (action === 'up') {
+    await orm.em.getConnection().execute('create schema if not exists executor');
+    executed.push(...(await orm.migrator.up()).map(({ name }) => name));
+  } else if (action === 'down') {
+    if (options.loseData !== true) await refuseLoss(orm);
+    for (let step = 0; step < (options.steps ?? 1); step++) {
+      executed.push(...(await orm.migrator.down()).map(({ name }) => name));
+    }
+  }
+  return { executed, pending: (await orm.migrator.getPending()).map(({ name }) => name) };
+}
+
+async function refuseLoss(orm: MikroORM): Promise<void> {
+  const tables = ['executions', 'program_stats', 'idempotency', 'execution_feedback'];
+  for (const table of tables) {
+    const [found] = await orm.em
+      .getConnection()
+      .execute('select to_regclass(?) is not null as there', [`executor.${table}`]);
+    if (found?.there !== true) continue;
+    const rows = await orm.em.getConnection().execute(`select 1 from executor.${table} limit 1`);
+    if (rows.length === 0) continue;
+    throw new AppError('STATE_FORBIDS', `executor.${table} holds rows: going down would lose them`, {
+      metadata: { table, state: 'filled', event: 'down' },
+    });
+  }
+}

@@ -1,0 +1,30 @@
+import type { CallContext } from '@signet/kit/call-context.ts';
+import { isId } from '@signet/kit/id.ts';
+import type { Execution } from './execution.ts';
+import { cancelled } from './housekeeper.ts';
+import { cancelledFault, type LeaseStore } from './lease.postgres.ts';
+import { executionNotFound } from './store.postgres.ts';
+import { type WaitDeps, waitExecution } from './wait-execution.ts';
+
+/** What cancelling needs. */
+export type CancelDeps = WaitDeps & { readonly leases: LeaseStore };
+
+// The engine comes back within 2 s of an abort; then the end is written.
+const settleMs = 4_000;
+
+/**
+ * Ends an execution early, whichever process runs it, and gives it as it stands then: CANCELLED, or RUNNING if its engine takes longer
+ * than 4 s to let go. One that has ended already is given as it is. Fails with EXECUTION_NOT_FOUND.
+ */
+export async function cancelExecution(deps: CancelDeps, id: string, ctx: CallContext): Promise<Execution> {
+  if (!isId(id)) throw executionNotFound(id);
+  const live = deps.live.get(id);
+  if (live !== undefined) {
+    // Its first row may still be on its way.
+    await live.record.stored().catch(() => undefined);
+    live.abort(cancelled());
+  } else if ((await deps.leases.cancel(id, cancelledFault)) === undefined) {
+    throw executionNotFound(id);
+  }
+  return waitExecution(deps, id, settleMs, ctx);
+}

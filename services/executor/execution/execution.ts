@@ -1,0 +1,122 @@
+import type { EngineName } from '../engine/engine.ts';
+
+/** Where an execution stands. */
+export type ExecutionStatus = 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
+
+/** The states that nothing leaves. */
+export type EndStatus = Extract<ExecutionStatus, 'completed' | 'failed' | 'cancelled'>;
+
+/** True for a state that nothing leaves. */
+export function isEnd(status: ExecutionStatus): status is EndStatus {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}
+
+/** Why an execution failed, as it is kept. */
+export type ExecutionFault = {
+  readonly reason: string;
+  readonly message: string;
+  readonly category: string;
+  readonly retryable: boolean;
+  readonly python_type: string;
+  readonly field_violations: readonly { field: string; reason: string; description: string }[];
+  /** For admins only. */
+  readonly traceback: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly retry_after_ms?: number;
+};
+
+/** How one execution is to be run, beyond what its program says; absent means not said. */
+export type RunOptions = {
+  readonly timeout_ms?: number;
+  readonly max_retries?: number;
+  readonly cache?: boolean;
+  readonly engine?: EngineName;
+  readonly version?: number;
+  readonly lm?: string;
+};
+
+/** One execution as it stands in the database. JSON stays text, so that every digit survives. */
+export type Execution = {
+  readonly id: string;
+  readonly programId: string;
+  readonly slug: string;
+  readonly version: number;
+  readonly parentId: string;
+  readonly step: string;
+  readonly status: ExecutionStatus;
+  readonly engine: EngineName;
+  readonly detached: boolean;
+  readonly inputsJson: string;
+  readonly outputsJson: string | undefined;
+  readonly error: ExecutionFault | undefined;
+  readonly durationMs: number | undefined;
+  readonly options: RunOptions;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly metadataJson: string;
+  readonly metricsJson: string;
+  readonly traceJson: string;
+  readonly traceId: string;
+  readonly retriedFrom: string;
+  readonly lastSequence: number;
+  readonly leaseToken: number;
+  readonly cancelRequested: boolean;
+  readonly attempts: number;
+  readonly workerLosses: number;
+  readonly executedAt: Date;
+  readonly startTime: Date | undefined;
+  readonly endTime: Date | undefined;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+};
+
+/** The first row of an execution. */
+export type StartRow = {
+  readonly id: string;
+  readonly programId: string;
+  readonly slug: string;
+  readonly version: number;
+  readonly module: string;
+  readonly engine: EngineName;
+  readonly detached: boolean;
+  readonly inputsJson: string;
+  /** What was said about how to run it; null means nothing. */
+  readonly optionsJson: string | null;
+  readonly labelsJson: string | null;
+  readonly metadataJson: string;
+  readonly traceId: string;
+  readonly traceparent: string;
+  readonly keyId: string;
+  readonly retriedFrom: string | null;
+  /** When it was asked for, on the steady clock. */
+  readonly askedMs: number;
+};
+
+/** The end of an execution. */
+export type EndRow = {
+  readonly status: EndStatus;
+  readonly outputsJson: string | null;
+  readonly errorJson: string | null;
+  readonly durationMs: number;
+  readonly metricsJson: string;
+  readonly traceJson: string;
+  readonly attempts: number;
+  readonly workerLosses: number;
+  readonly lastSequence: number;
+};
+
+/** A step of an execution that is kept for those who watch later. */
+export type StepRow = {
+  readonly executionId: string;
+  readonly sequence: number;
+  readonly step: string;
+  readonly status: 'started' | 'completed' | 'failed';
+};
+
+/** How long a lease holds; its owner renews it each `heartbeatMs`. */
+export const leaseMs = 10_000;
+
+/** How often an owner renews its leases. */
+export const heartbeatMs = 3_000;
+
+/** How often an execution may lose the process that runs it before it fails with WORKER_LOST. */
+export const workerLossMax = 3;

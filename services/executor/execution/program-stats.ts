@@ -1,0 +1,26 @@
+import type { CallContext } from '@signet/kit/call-context.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { ServedProgram } from '../catalog/served-program.ts';
+import type { Counters, ExecutionStore, Statistics } from './store.postgres.ts';
+
+/** What counting needs. */
+export type StatsDeps = { readonly store: ExecutionStore; readonly catalog: Catalog };
+
+/** The program and its counters, read afresh. Fails with PROGRAM_NOT_FOUND. */
+export async function getProgramStats(
+  deps: StatsDeps,
+  program: string,
+  ctx: CallContext,
+): Promise<Counters & { readonly program: ServedProgram }> {
+  const served = await deps.catalog.readAfresh(program, ctx);
+  return { program: served, ...(await deps.store.counters(served.id)) };
+}
+
+/**
+ * All executions of a program in figures, read afresh. The total counts executions in any state, so while some run it is more than
+ * successes and failures together. Fails with PROGRAM_NOT_FOUND.
+ */
+export async function getProgramStatistics(deps: StatsDeps, program: string, ctx: CallContext): Promise<Statistics> {
+  const served = await deps.catalog.readAfresh(program, ctx);
+  return deps.store.statistics(served.id);
+}

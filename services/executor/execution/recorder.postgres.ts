@@ -1,0 +1,209 @@
+import { isConflict, isConnectionLoss } from '../db/database-error.ts';
+import type { Database } from '../db/pool.ts';
+import { type Cell, encodeTextArray } from '../db/text-array.ts';
+import { type EndRow, leaseMs, type StartRow, type StepRow } from './execution.ts';
+
+/** A row to insert: as it begins, or begun and ended in one. */
+export type NewRow = { readonly start: StartRow; readonly token: number; readonly end: EndRow | undefined };
+
+/** The end of a row that stands already; refused unless the token is still the row's. */
+export type RowEnd = { readonly id: string; readonly token: number; readonly end: EndRow };
+
+/** Rows of many executions that are written together. */
+export type Batch = { readonly rows: readonly NewRow[]; readonly ends: readonly RowEnd[] };
+
+/** How a row stands whose writing was in doubt. */
+export type RowState = { readonly status: string; readonly endToken: number | undefined; readonly leaseToken: number };
+
+/** Writes what recorders gather. */
+export type RecorderStore = {
+  /** Writes a batch in one transaction, with the log of ends and the counters; gives the ids that were written. */
+  flush(batch: Batch, nowMs: number): Promise<ReadonlySet<string>>;
+  /** Reads how rows stand. */
+  inspect(ids: readonly string[]): Promise<ReadonlyMap<string, RowState>>;
+  writeSteps(steps: readonly StepRow[]): Promise<void>;
+  /** True if the database went away: what was sent may or may not have been done. */
+  isConnectionLoss(error: unknown): boolean;
+  /** True if the same batch may succeed when sent again. */
+  isConflict(error: unknown): boolean;
+};
+
+/** Makes the store of one process; `owner` names the process in its leases. */
+export function createRecorderStore(database: Database, owner: string): RecorderStore {
+  return {
+    isConnectionLoss,
+    isConflict,
+    async flush({ rows, ends }, nowMs) {
+      const name = `record_${rows.length > 0 ? 'rows' : ''}_${ends.length > 0 ? 'ends' : ''}`;
+      const values: Buffer[] = [];
+      if (rows.length > 0) for (const column of rowColumns) values.push(columnOf(rows, column, { owner, nowMs }));
+      if (ends.length > 0) for (const column of endColumns) values.push(columnOf(ends, column));
+      const written = await database.queryRaw<{ id: string }>(name, statementOf(name, rows, ends), values);
+      return new Set(written.map(({ id }) => id));
+    },
+    async inspect(ids) {
+      const rows = await database.queryRaw<{
+        id: string;
+        status: string;
+        lease_token: number;
+        end_token: number | null;
+      }>(
+        'record_inspect',
+        `select e.id::text as id, e.status, e.lease_token,
+                (select max(x.lease_token) from executor.execution_ends x where x.execution_id = e.id) as end_token
+         from executor.executions e where e.id = any($1::uuid[])`,
+        [ids],
+      );
+      return new Map(
+        rows.map((row) => [
+          row.id,
+          { status: row.status, leaseToken: row.lease_token, endToken: row.end_token ?? undefined },
+        ]),
+      );
+    },
+    async writeSteps(steps) {
+      await database.queryRaw(
+        'record_steps',
+        `insert into executor.execution_events (execution_id, seq, step, status)
+         select s.id::uuid, s.seq::bigint, s.step, s.status
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as s(id, seq, step, status)
+         where exists (select from executor.executions e where e.id = s.id::uuid)
+         on conflict do nothing`,
+        [
+          encodeTextArray(steps.map((step) => step.executionId)),
+          encodeTextArray(steps.map((step) => String(step.sequence))),
+          encodeTextArray(steps.map((step) => step.step)),
+          encodeTextArray(steps.map((step) => step.status)),
+        ],
+      );
+    },
+  };
+}
+
+type Surroundings = { readonly owner: string; readonly nowMs: number };
+type Column<T> = { readonly name: string; readonly cell: (row: T, around: Surroundings) => Cell };
+
+const rowColumns: readonly Column<NewRow>[] = [
+  { name: 'id', cell: ({ start }) => start.id },
+  { name: 'program_id', cell: ({ start }) => start.programId },
+  { name: 'slug', cell: ({ start }) => start.slug },
+  { name: 'version', cell: ({ start }) => String(start.version) },
+  { name: 'module', cell: ({ start }) => start.module },
+  { name: 'status', cell: ({ start, end }) => end?.status ?? (start.detached ? 'pending' : 'running') },
+  { name: 'engine', cell: ({ start }) => start.engine },
+  { name: 'detached', cell: ({ start }) => (start.detached ? 't' : 'f') },
+  { name: 'inputs', cell: ({ start }) => start.inputsJson },
+  { name: 'options', cell: ({ start }) => start.optionsJson },
+  { name: 'labels', cell: ({ start }) => start.labelsJson },
+  { name: 'metadata', cell: ({ start }) => start.metadataJson },
+  { name: 'trace_id', cell: ({ start }) => start.traceId },
+  { name: 'traceparent', cell: ({ start }) => start.traceparent },
+  { name: 'key_id', cell: ({ start }) => start.keyId },
+  { name: 'retried_from', cell: ({ start }) => start.retriedFrom },
+  { name: 'lease_owner', cell: ({ start, end }, { owner }) => (end || start.detached ? null : owner) },
+  { name: 'token', cell: ({ token }) => String(token) },
+  { name: 'age_ms', cell: ({ start }, { nowMs }) => (nowMs - start.askedMs).toFixed(3) },
+  { name: 'outputs', cell: ({ end }) => end?.outputsJson ?? null },
+  { name: 'error', cell: ({ end }) => end?.errorJson ?? null },
+  { name: 'duration_ms', cell: ({ end }) => (end ? String(end.durationMs) : null) },
+  { name: 'metrics', cell: ({ end }) => end?.metricsJson ?? null },
+  { name: 'trace', cell: ({ end }) => end?.traceJson ?? null },
+  { name: 'attempts', cell: ({ start, end }) => (end ? String(end.attempts) : start.detached ? '0' : '1') },
+  { name: 'last_sequence', cell: ({ end }) => (end ? String(end.lastSequence) : '0') },
+];
+
+const endColumns: readonly Column<RowEnd>[] = [
+  { name: 'id', cell: ({ id }) => id },
+  { name: 'token', cell: ({ token }) => String(token) },
+  { name: 'status', cell: ({ end }) => end.status },
+  { name: 'outputs', cell: ({ end }) => end.outputsJson },
+  { name: 'error', cell: ({ end }) => end.errorJson },
+  { name: 'duration_ms', cell: ({ end }) => String(end.durationMs) },
+  { name: 'metrics', cell: ({ end }) => end.metricsJson },
+  { name: 'trace', cell: ({ end }) => end.traceJson },
+  { name: 'attempts', cell: ({ end }) => String(end.attempts) },
+  { name: 'worker_losses', cell: ({ end }) => String(end.workerLosses) },
+  { name: 'last_sequence', cell: ({ end }) => String(end.lastSequence) },
+];
+
+const nowhere: Surroundings = { owner: '', nowMs: 0 };
+
+function columnOf<T>(rows: readonly T[], column: Column<T>, around: Surroundings = nowhere): Buffer {
+  return encodeTextArray(rows.map((row) => column.cell(row, around)));
+}
+
+const ended = `('completed', 'failed', 'cancelled')`;
+
+const putRows = (unnested: string): string => `put as (
+  insert into executor.executions (id, program_id, slug, version, module, status, engine, detached, inputs, options, labels,
+    metadata, trace_id, traceparent, key_id, retried_from, lease_owner, lease_token, lease_until, executed_at, create_time,
+    start_time, end_time, outputs, error, duration_ms, metrics, trace, attempts, last_sequence)
+  select r.id::uuid, r.program_id::uuid, r.slug, r.version::int, r.module, r.status, r.engine, r.detached::bool, r.inputs::json,
+    coalesce(r.options, '{}')::jsonb, coalesce(r.labels, '{}')::jsonb, r.metadata::json, r.trace_id, r.traceparent, r.key_id,
+    r.retried_from::uuid, r.lease_owner, r.token::int,
+    case when r.lease_owner is not null then now() + interval '${leaseMs} ms' end,
+    t.asked, t.asked, case when r.attempts <> '0' then t.asked end,
+    case when r.status in ${ended} then greatest(now(), t.asked) end,
+    r.outputs::json, r.error::jsonb, r.duration_ms::float8, coalesce(r.metrics, '{}')::json, coalesce(r.trace, '[]')::json,
+    r.attempts::int, r.last_sequence::bigint
+  from ${unnested}, lateral (select now() - r.age_ms::float8 * interval '1 ms' as asked) t
+  on conflict (id) do nothing
+  returning id, program_id, status, lease_token)`;
+
+const endRows = (unnested: string): string => `ended as (
+  update executor.executions x set status = e.status, outputs = e.outputs::json, error = e.error::jsonb,
+    duration_ms = e.duration_ms::float8, metrics = e.metrics::json, trace = e.trace::json, attempts = e.attempts::int,
+    worker_losses = greatest(x.worker_losses, e.worker_losses::int), last_sequence = e.last_sequence::bigint,
+    end_time = now(), update_time = now(), lease_owner = null, lease_until = null
+  from ${unnested}
+  where x.id = e.id::uuid and x.lease_token = e.token::int and x.status in ('pending', 'running')
+  returning x.id, x.program_id, x.status, x.lease_token, x.detached)`;
+
+/** The log of ends and the counters, which move with whatever ended in `final`, programs in the order of their ids. */
+export const settleEnds = `logged as (
+  insert into executor.execution_ends (execution_id, lease_token, status) select id, lease_token, status from final),
+counted as (
+  insert into executor.program_stats as s (program_id, execution_count, failed_count, cancelled_count, last_executed_at,
+    last_attempt_at)
+  select program_id, count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed'),
+    count(*) filter (where status = 'cancelled'), max(now()) filter (where status = 'completed'), now()
+  from final group by program_id order by program_id
+  on conflict (program_id) do update set execution_count = s.execution_count + excluded.execution_count,
+    failed_count = s.failed_count + excluded.failed_count, cancelled_count = s.cancelled_count + excluded.cancelled_count,
+    last_executed_at = greatest(s.last_executed_at, excluded.last_executed_at),
+    last_attempt_at = greatest(s.last_attempt_at, excluded.last_attempt_at))`;
+
+/** The channel on which executors tell each other what happened. */
+export const channel = 'signet_executions';
+
+const statements = new Map<string, string>();
+
+function statementOf(name: string, rows: readonly unknown[], ends: readonly unknown[]): string {
+  const known = statements.get(name);
+  if (known !== undefined) return known;
+  const parts: string[] = [];
+  const finals: string[] = [];
+  const results: string[] = [];
+  if (rows.length > 0) {
+    parts.push(putRows(unnest('r', rowColumns, 0)));
+    finals.push(`select id, program_id, status, lease_token from put where status in ${ended}`);
+    results.push(
+      `select id::text as id, case when status = 'pending' then pg_notify('${channel}', 'work')::text end from put`,
+    );
+  }
+  if (ends.length > 0) {
+    parts.push(endRows(unnest('e', endColumns, rows.length > 0 ? rowColumns.length : 0)));
+    finals.push('select id, program_id, status, lease_token from ended');
+    results.push(
+      `select id::text as id, case when detached then pg_notify('${channel}', 'end ' || id)::text end from ended`,
+    );
+  }
+  const text = `with ${parts.join(',\n')},\nfinal as (${finals.join(' union all ')}),\n${settleEnds}\n${results.join('\nunion all\n')}`;
+  statements.set(name, text);
+  return text;
+}
+
+function unnest(alias: string, columns: readonly Column<never>[], offset: number): string {
+  const parameters = columns.map((_, index) => `$${offset + index + 1}::text[]`).join(', ');
+  return `unnest(${parameters}) as ${alias}(${columns.map(({ name }) => name).join(', ')})`;
+}

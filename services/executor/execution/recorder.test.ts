@@ -1,0 +1,210 @@
+import { systemClock } from '@signet/kit/clock.ts';
+import { newId } from '@signet/kit/id.ts';
+import { createLogger } from '@signet/kit/log/logger.ts';
+import { eventually } from '@signet/kit/testing/eventually.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
+import { byIndexAlways, type Database, openDatabase } from '../db/pool.ts';
+import type { EndRow, StartRow } from './execution.ts';
+import { createLeaseStore } from './lease.postgres.ts';
+import { createRecorderStore, type RecorderStore } from './recorder.postgres.ts';
+import { Recorder } from './recorder.ts';
+
+let testDatabase: TestDatabase;
+let database: Database;
+let store: RecorderStore;
+let recorder: Recorder;
+const log = createLogger('executor', 'silent');
+const owner = newId();
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase(['executor']);
+  database = openDatabase({ log }, testDatabase.url, { connectionMax: 3, settings: byIndexAlways });
+  store = createRecorderStore(database, owner);
+  recorder = new Recorder({ store, clock: systemClock, log });
+});
+
+afterAll(async () => {
+  await database?.close();
+  await testDatabase?.drop();
+});
+
+const startOf = (more: Partial<StartRow> = {}): StartRow => ({
+  id: newId(),
+  programId: '01900000-0000-7000-8000-00000000000a',
+  slug: 'qa',
+  version: 1,
+  module: 'predict',
+  engine: 'mock',
+  detached: false,
+  inputsJson: '{"big": 9007199254740993, "text": "a \\"quoted\\" \\\\ line,{}"}',
+  optionsJson: null,
+  labelsJson: null,
+  metadataJson: '{"adapter_type":"mock","options":{}}',
+  traceId: '',
+  traceparent: '',
+  keyId: '',
+  retriedFrom: null,
+  askedMs: performance.now(),
+  ...more,
+});
+
+const endOf = (more: Partial<EndRow> = {}): EndRow => ({
+  status: 'completed',
+  outputsJson: '{"a": 1.50}',
+  errorJson: null,
+  durationMs: 1.5,
+  metricsJson: '{}',
+  traceJson: '[]',
+  attempts: 1,
+  workerLosses: 0,
+  lastSequence: 3,
+  ...more,
+});
+
+type Seen = { status: string; inputs: string; outputs: string | null; ends: number };
+
+async function look(id: string): Promise<Seen> {
+  const [row] = await database.query<Seen>(
+    '',
+    `select status, inputs::text, outputs::text, (select count(*)::int from executor.execution_ends x where x.execution_id = e.id) as ends
+     from executor.executions e where id = $1`,
+    [id],
+  );
+  return row!;
+}
+
+describe('recorder', () => {
+  it('EXE-01 keeps inputs and outputs digit for digit, begun and ended in one row', async () => {
+    const start = startOf();
+    await recorder.begin(start).finish(endOf());
+    expect(await look(start.id)).toEqual({
+      status: 'completed',
+      inputs: start.inputsJson,
+      outputs: '{"a": 1.50}',
+      ends: 1,
+    });
+  });
+
+  it('EXE-05 shows an execution as running before its end', async () => {
+    const record = recorder.begin(startOf());
+    await record.stored();
+    expect((await look(record.id)).status).toBe('running');
+    await record.finish(endOf({ status: 'failed', outputsJson: null, errorJson: '{"message":"no"}' }));
+    expect(await look(record.id)).toMatchObject({ status: 'failed', ends: 1 });
+  });
+
+  it('writes the end after the start when the end comes while the start is on its way', async () => {
+    const record = recorder.begin(startOf());
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    await record.finish(endOf());
+    expect(await look(record.id)).toMatchObject({ status: 'completed', ends: 1 });
+  });
+
+  it('EXE-06 refuses a second end, by the record and by the database', async () => {
+    const record = recorder.begin(startOf());
+    await record.finish(endOf());
+    expect(() => record.finish(endOf({ status: 'failed' }))).toThrow('ends twice');
+    const second = recorder.adopt(record.id, 1);
+    await expect(second.finish(endOf({ status: 'failed' }))).rejects.toMatchObject({ reason: 'WORKER_LOST' });
+    await expect(
+      database.queryRaw('', `update executor.executions set status = 'failed' where id = $1`, [record.id]),
+    ).rejects.toThrow('has ended and does not change');
+    expect(await look(record.id)).toMatchObject({ status: 'completed', ends: 1 });
+  });
+
+  it('QUA-05 refuses the end of an owner whose lease went to another', async () => {
+    const first = recorder.begin(startOf({ detached: true }));
+    await first.stored();
+    const leases = createLeaseStore(database, owner);
+    const claim = (await leases.claim(10)).find(({ id }) => id === first.id)!;
+    const stale = recorder.adopt(first.id, claim.token);
+    await database.query('', `update executor.executions set lease_until = now() - interval '1 s' where id = $1`, [
+      first.id,
+    ]);
+    await leases.reap();
+    const again = (await leases.claim(10)).find(({ id }) => id === first.id)!;
+    expect(again).toMatchObject({ token: claim.token + 1, workerLosses: 1, attempts: 2 });
+    await expect(stale.finish(endOf())).rejects.toMatchObject({ reason: 'WORKER_LOST' });
+    await recorder.adopt(first.id, again.token).finish(endOf({ attempts: 2, workerLosses: 1 }));
+    expect(await look(first.id)).toMatchObject({ status: 'completed', ends: 1 });
+  });
+
+  it('C-6 counts each end once, in the transaction of the end', async () => {
+    const programId = newId();
+    const many = Array.from({ length: 150 }, (_, n) => ({
+      record: recorder.begin(startOf({ programId })),
+      end: endOf(n % 3 === 0 ? { status: 'failed', outputsJson: null } : {}),
+    }));
+    await Promise.all(many.map(({ record, end }) => record.finish(end)));
+    const [stats] = await database.query(
+      '',
+      'select execution_count, failed_count from executor.program_stats where program_id = $1',
+      [programId],
+    );
+    expect(stats).toEqual({ execution_count: '100', failed_count: '50' });
+  });
+
+  it('lets one bad row fail alone', async () => {
+    const good = recorder.begin(startOf());
+    const bad = recorder.begin(startOf({ inputsJson: '{not json' }));
+    const outcomes = await Promise.allSettled([good.finish(endOf()), bad.finish(endOf())]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    await expect(recorder.begin(startOf()).finish(endOf())).resolves.toBeUndefined();
+  });
+
+  it('writes once although the connection is cut again and again', async () => {
+    const other = openDatabase({ log }, testDatabase.url, { connectionMax: 1 });
+    let isOver = false;
+    const cut = async (): Promise<void> => {
+      while (!isOver) {
+        await other.query(
+          '',
+          `select pg_terminate_backend(pid) from pg_stat_activity
+           where datname = current_database() and query like '%put as%' and pid <> pg_backend_pid()`,
+        );
+        await new Promise((resolve) => setTimeout(resolve, 3));
+      }
+    };
+    const cutting = cut();
+    const programId = newId();
+    const ids: string[] = [];
+    for (let round = 0; round < 30; round++) {
+      const records = Array.from({ length: 5 }, () => recorder.begin(startOf({ programId })));
+      ids.push(...records.map(({ id }) => id));
+      await Promise.all(records.map((record) => record.finish(endOf())));
+    }
+    isOver = true;
+    await cutting;
+    await other.close();
+    const rows = await eventually(() => Promise.all(ids.map(look)));
+    expect(rows.every(({ status, ends }) => status === 'completed' && ends === 1)).toBe(true);
+    const [stats] = await database.query(
+      '',
+      'select execution_count from executor.program_stats where program_id = $1',
+      [programId],
+    );
+    expect(stats).toEqual({ execution_count: '150' });
+  });
+
+  it('never scans the table of executions, not even when it was empty at first', async () => {
+    const fresh = await createTestDatabase(['executor']);
+    const pool = openDatabase({ log }, fresh.url, { connectionMax: 1, settings: byIndexAlways });
+    const own = new Recorder({ store: createRecorderStore(pool, owner), clock: systemClock, log });
+    const records = Array.from({ length: 20 }, () => own.begin(startOf()));
+    await Promise.all(records.map((record) => record.stored()));
+    await Promise.all(records.map((record) => record.finish(endOf())));
+    await pool.close();
+    const reader = openDatabase({ log }, fresh.url, { connectionMax: 1 });
+    await eventually(async () => {
+      const [row] = await reader.query(
+        '',
+        `select seq_scan::int as scans, n_tup_upd::int as updates from pg_stat_user_tables where relname = 'executions'`,
+      );
+      expect(row).toEqual({ scans: 0, updates: 20 });
+    });
+    await reader.close();
+    await fresh.drop();
+  });
+});

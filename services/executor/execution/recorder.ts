@@ -1,0 +1,280 @@
+import type { Clock } from '@signet/kit/clock.ts';
+import { AppError, invariant } from '@signet/kit/error/app-error.ts';
+import type { Logger } from '@signet/kit/log/logger.ts';
+import { type EndRow, leaseMs, type StartRow, type StepRow } from './execution.ts';
+import type { NewRow, RecorderStore, RowEnd } from './recorder.postgres.ts';
+
+const flightMax = 2;
+const batchMax = 500;
+const batchBytesMax = 8 * 1024 * 1024;
+const retryFirstMs = 50;
+const retryMaxMs = 500;
+
+/** What a recorder needs. */
+export type RecorderDeps = { readonly store: RecorderStore; readonly clock: Clock; readonly log: Logger };
+
+/** Group commit: rows of many executions go to the database together, whenever fewer than two writes are under way. */
+export class Recorder {
+  private readonly deps: RecorderDeps;
+  private queue: ExecutionRecord[] = [];
+  private steps: StepRow[] = [];
+  private flights = 0;
+  private planned = false;
+  private failures = 0;
+  private idle: (() => void)[] = [];
+
+  constructor(deps: RecorderDeps) {
+    this.deps = deps;
+  }
+
+  /** Queues the first row of an execution; it is written while the engine already runs. */
+  begin(start: StartRow): ExecutionRecord {
+    const record = new ExecutionRecord(this, start, start.detached ? 0 : 1, 'queued', this.deps.clock.steadyMs());
+    this.enqueue(record);
+    return record;
+  }
+
+  /** Takes over an execution whose row stands already under a lease of ours. */
+  adopt(id: string, token: number): ExecutionRecord {
+    return new ExecutionRecord(this, undefined, token, 'stored', this.deps.clock.steadyMs(), id);
+  }
+
+  /** Keeps a step for those who watch later; that it is kept is not promised. */
+  step(step: StepRow): void {
+    this.steps.push(step);
+    this.plan();
+  }
+
+  /** Resolves when nothing is left to write. */
+  async drain(): Promise<void> {
+    while (this.queue.length > 0 || this.flights > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
+  }
+
+  /** Puts a record in line; for records only. */
+  enqueue(record: ExecutionRecord): void {
+    this.queue.push(record);
+    this.plan();
+  }
+
+  private plan(delayMs = 0): void {
+    if (this.planned) return;
+    this.planned = true;
+    const pump = (): void => {
+      this.planned = false;
+      this.pump();
+    };
+    // Once per turn of the loop: what starts and ends in one turn goes out as one row.
+    if (delayMs === 0) setImmediate(pump);
+    else setTimeout(pump, delayMs);
+  }
+
+  private pump(): void {
+    while (this.flights < flightMax && this.queue.length > 0) {
+      const batch = this.take();
+      this.flights++;
+      void this.send(batch).finally(() => this.landed());
+    }
+    if (this.steps.length > 0 && this.flights < flightMax) {
+      const steps = this.steps.splice(0, batchMax);
+      this.flights++;
+      void this.deps.store.writeSteps(steps).then(
+        () => this.landed(),
+        () => this.landed(),
+      );
+    }
+  }
+
+  private landed(): void {
+    this.flights--;
+    if (this.queue.length > 0 || this.steps.length > 0) {
+      this.plan(this.failures === 0 ? 0 : Math.min(retryFirstMs * 2 ** this.failures, retryMaxMs));
+    } else if (this.flights === 0) {
+      for (const resolve of this.idle.splice(0)) resolve();
+    }
+  }
+
+  private take(): ExecutionRecord[] {
+    let count = 0;
+    let sizeBytes = 0;
+    while (count < this.queue.length && count < batchMax && sizeBytes < batchBytesMax) {
+      sizeBytes += this.queue[count++]!.sizeBytes;
+    }
+    return count === this.queue.length ? this.queue.splice(0) : this.queue.splice(0, count);
+  }
+
+  private async send(records: readonly ExecutionRecord[]): Promise<void> {
+    const rows: NewRow[] = [];
+    const ends: RowEnd[] = [];
+    for (const record of records) record.depart(rows, ends);
+    try {
+      const written = await this.deps.store.flush({ rows, ends }, this.deps.clock.steadyMs());
+      this.failures = 0;
+      const doubtful: ExecutionRecord[] = [];
+      for (const record of records) {
+        if (written.has(record.id)) record.arrive(this.deps.clock.steadyMs());
+        else doubtful.push(record);
+      }
+      if (doubtful.length > 0) await this.settleDoubt(doubtful);
+    } catch (error) {
+      this.fail(records, error);
+    }
+  }
+
+  /** Nothing was written for these: either an earlier try was done although its answer was lost, or the lease is another's. */
+  private async settleDoubt(records: readonly ExecutionRecord[]): Promise<void> {
+    const states = await this.deps.store.inspect(records.map(({ id }) => id));
+    for (const record of records) {
+      const state = states.get(record.id);
+      const ours = state !== undefined && (record.departedEnd ? state.endToken : state.leaseToken) === record.token;
+      if (ours && (!record.departedEnd || state.status === record.departedEnd.status)) {
+        record.arrive(this.deps.clock.steadyMs());
+      } else {
+        record.reject(new AppError('WORKER_LOST', 'The execution was taken over by another process'));
+      }
+    }
+  }
+
+  private fail(records: readonly ExecutionRecord[], error: unknown): void {
+    const { store, clock, log } = this.deps;
+    const lost = store.isConnectionLoss(error);
+    if (lost || store.isConflict(error)) {
+      this.failures++;
+      if (this.failures === 1) log.warn({ err: error }, 'could not write executions; trying again');
+      const nowMs = clock.steadyMs();
+      for (const record of records) {
+        if (nowMs < record.giveUpMs) record.comeBack(this.queue);
+        else
+          record.reject(new AppError('DATABASE_UNAVAILABLE', 'The database does not answer', { retryAfterMs: 1000 }));
+      }
+    } else if (records.length === 1) {
+      log.error({ err: error, execution_id: records[0]!.id }, 'could not write an execution');
+      records[0]!.reject(error);
+    } else {
+      // One bad row must not take the others with it: each goes alone.
+      for (const record of records) {
+        record.comeBack([]);
+        void this.send([record]).finally(() => this.landed());
+        this.flights++;
+      }
+    }
+  }
+}
+
+type Waiter = { resolve: () => void; reject: (error: unknown) => void };
+
+/** The record of one execution: begun once, ended once. */
+export class ExecutionRecord {
+  readonly id: string;
+  readonly token: number;
+  /** The end that is on its way to the database. */
+  departedEnd: EndRow | undefined;
+  /** Until when a write that fails is tried again, on the steady clock. */
+  giveUpMs: number;
+  private readonly recorder: Recorder;
+  private readonly start: StartRow | undefined;
+  private state: 'queued' | 'flying' | 'stored' | 'ended' | 'lost';
+  private end: EndRow | undefined;
+  private startStored: boolean;
+  private failure: unknown;
+  private storedWaiters: Waiter[] = [];
+  private endWaiter: Waiter | undefined;
+
+  constructor(
+    recorder: Recorder,
+    start: StartRow | undefined,
+    token: number,
+    state: 'queued' | 'stored',
+    nowMs: number,
+    id?: string,
+  ) {
+    invariant(start !== undefined || id !== undefined, 'a record needs a row or an id');
+    this.recorder = recorder;
+    this.start = start;
+    this.id = start?.id ?? id!;
+    this.token = token;
+    this.state = state;
+    this.startStored = state === 'stored';
+    // As long as the lease could hold.
+    this.giveUpMs = nowMs + leaseMs;
+  }
+
+  /** True while the row stands, open, under our lease. */
+  get isLeased(): boolean {
+    return this.startStored && this.state !== 'ended' && this.state !== 'lost';
+  }
+
+  /** True once an end is given, committed or not. */
+  get isEnding(): boolean {
+    return this.end !== undefined;
+  }
+
+  get sizeBytes(): number {
+    return 500 + (this.startStored ? 0 : this.start!.inputsJson.length) + (this.end?.outputsJson?.length ?? 0);
+  }
+
+  /** Resolves when the first row is committed. */
+  stored(): Promise<void> {
+    if (this.startStored) return Promise.resolve();
+    if (this.state === 'lost') return Promise.reject(this.failure);
+    return new Promise((resolve, reject) => this.storedWaiters.push({ resolve, reject }));
+  }
+
+  /** Writes the end; resolves when it is committed. WORKER_LOST if the lease went to another, DATABASE_UNAVAILABLE if nothing was written. */
+  finish(end: EndRow): Promise<void> {
+    invariant(this.end === undefined, `execution ${this.id} ends twice`);
+    if (this.state === 'lost') return Promise.reject(this.failure);
+    this.end = end;
+    return new Promise((resolve, reject) => {
+      this.endWaiter = { resolve, reject };
+      // Queued: the end goes out with the start. Flying: it follows when the start has arrived.
+      if (this.state === 'stored') {
+        this.state = 'queued';
+        this.recorder.enqueue(this);
+      }
+    });
+  }
+
+  /** The lease was renewed: the row is ours until then. */
+  renew(untilMs: number): void {
+    this.giveUpMs = untilMs;
+  }
+
+  /** Puts what is to be written into a batch; for the recorder. */
+  depart(rows: NewRow[], ends: RowEnd[]): void {
+    this.state = 'flying';
+    this.departedEnd = this.end;
+    if (!this.startStored) rows.push({ start: this.start!, token: this.token, end: this.end });
+    else if (this.end !== undefined) ends.push({ id: this.id, token: this.token, end: this.end });
+  }
+
+  /** What departed is committed; for the recorder. */
+  arrive(nowMs: number): void {
+    if (!this.startStored) this.giveUpMs = nowMs + leaseMs;
+    this.startStored = true;
+    for (const waiter of this.storedWaiters.splice(0)) waiter.resolve();
+    if (this.departedEnd !== undefined) {
+      this.state = 'ended';
+      this.endWaiter?.resolve();
+    } else if (this.end !== undefined) {
+      this.state = 'queued';
+      this.recorder.enqueue(this);
+    } else {
+      this.state = 'stored';
+    }
+  }
+
+  /** What departed may not have arrived: it stands in line again; for the recorder. */
+  comeBack(queue: ExecutionRecord[]): void {
+    this.state = 'queued';
+    queue.push(this);
+  }
+
+  /** What departed will never arrive; for the recorder, and for whoever learns that the lease is lost. */
+  reject(error: unknown): void {
+    if (this.state === 'ended') return;
+    this.state = 'lost';
+    this.failure = error;
+    for (const waiter of this.storedWaiters.splice(0)) waiter.reject(error);
+    this.endWaiter?.reject(error);
+  }
+}

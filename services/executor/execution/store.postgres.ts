@@ -1,0 +1,183 @@
+import { AppError } from '@signet/kit/error/app-error.ts';
+import type { Database, Row } from '../db/pool.ts';
+import type { EngineName } from '../engine/engine.ts';
+import type { Execution, ExecutionFault, ExecutionStatus, RunOptions } from './execution.ts';
+
+/** Which executions to read, in which order. `condition` is SQL with its values from $4 on. */
+export type ExecutionQuery = {
+  readonly programId: string | undefined;
+  readonly condition: string;
+  readonly values: readonly unknown[];
+  readonly ascending: boolean;
+  /** Only those beyond this id, in the order asked for. */
+  readonly afterId: string | undefined;
+  readonly limit: number;
+};
+
+/** The counters of a program. */
+export type Counters = { readonly executionCount: bigint; readonly lastExecutedAt: Date | undefined };
+
+/** All executions of a program in figures. */
+export type Statistics = {
+  readonly total: bigint;
+  readonly successful: bigint;
+  readonly failed: bigint;
+  readonly averageDurationMs: number;
+};
+
+/** A step that was kept. */
+export type KeptStep = { readonly sequence: number; readonly step: string; readonly status: string };
+
+/** What somebody thinks of an execution. */
+export type FeedbackRow = {
+  readonly id: string;
+  readonly executionId: string;
+  readonly score: number | undefined;
+  readonly label: string;
+  readonly correctedOutputsJson: string | undefined;
+  readonly comment: string;
+  readonly keyId: string;
+};
+
+/** Reads of executions, and the few writes that are not an execution's own course. */
+export type ExecutionStore = {
+  /** Fails with EXECUTION_NOT_FOUND. */
+  get(id: string): Promise<Execution>;
+  list(query: ExecutionQuery): Promise<Execution[]>;
+  steps(id: string, afterSequence: number): Promise<KeptStep[]>;
+  /** Deletes an execution that has ended; false if it runs. EXECUTION_NOT_FOUND if there is none. */
+  remove(id: string): Promise<boolean>;
+  addFeedback(row: FeedbackRow): Promise<Date>;
+  counters(programId: string): Promise<Counters>;
+  statistics(programId: string): Promise<Statistics>;
+};
+
+// By id: ids are made in the order of time, and the index on them serves every page.
+const columns = `id::text, program_id::text, slug, version, parent_id::text, step, status, engine, detached, inputs::text,
+  outputs::text, error, duration_ms, options, labels, metadata::text, metrics::text, trace::text, trace_id, retried_from::text,
+  last_sequence::float8 as last_sequence, lease_token, cancel_requested, attempts, worker_losses, executed_at, start_time, end_time,
+  create_time, update_time`;
+
+/** Makes the store. */
+export function createExecutionStore(database: Database): ExecutionStore {
+  return {
+    async get(id) {
+      const rows = await database.query('execution_get', `select ${columns} from executor.executions where id = $1`, [
+        id,
+      ]);
+      if (rows[0] === undefined) throw executionNotFound(id);
+      return executionOf(rows[0]);
+    },
+    async list({ programId, condition, values, ascending, afterId, limit }) {
+      const direction = ascending ? 'asc' : 'desc';
+      const text = `select ${columns} from executor.executions
+        where ${programId === undefined ? '$1::uuid is null' : 'program_id = $1::uuid'}
+          and ${afterId === undefined ? '$2::uuid is null' : `id ${ascending ? '>' : '<'} $2::uuid`}
+          ${condition === '' ? '' : `and (${condition})`}
+        order by id ${direction} limit $3`;
+      const rows = await database.query('', text, [programId ?? null, afterId ?? null, limit, ...values]);
+      return rows.map(executionOf);
+    },
+    async steps(id, afterSequence) {
+      const rows = await database.query<{ seq: number; step: string; status: string }>(
+        'execution_steps',
+        `select seq::float8 as seq, step, status from executor.execution_events where execution_id = $1 and seq > $2 order by seq`,
+        [id, afterSequence],
+      );
+      return rows.map(({ seq, step, status }) => ({ sequence: seq, step, status }));
+    },
+    async remove(id) {
+      const [row] = await database.query<{ deleted: boolean; there: boolean }>(
+        'execution_delete',
+        `with gone as (delete from executor.executions where id = $1 and status in ('completed', 'failed', 'cancelled') returning id)
+         select exists (select from gone) as deleted, exists (select from executor.executions where id = $1) as there`,
+        [id],
+      );
+      if (row?.there !== true) throw executionNotFound(id);
+      return row.deleted;
+    },
+    async addFeedback(row) {
+      const [made] = await database.query<{ create_time: Date }>(
+        'feedback_add',
+        `insert into executor.execution_feedback (id, execution_id, score, label, corrected_outputs, comment, key_id)
+         values ($1, $2, $3, $4, $5, $6, $7) returning create_time`,
+        [
+          row.id,
+          row.executionId,
+          row.score ?? null,
+          row.label,
+          row.correctedOutputsJson ?? null,
+          row.comment,
+          row.keyId,
+        ],
+      );
+      return made!.create_time;
+    },
+    async counters(programId) {
+      const [row] = await database.query<{ execution_count: string; last_executed_at: Date | null }>(
+        'program_counters',
+        'select execution_count::text, last_executed_at from executor.program_stats where program_id = $1',
+        [programId],
+      );
+      return { executionCount: BigInt(row?.execution_count ?? 0), lastExecutedAt: row?.last_executed_at ?? undefined };
+    },
+    async statistics(programId) {
+      const [row] = await database.query<{ total: string; successful: string; failed: string; average: number | null }>(
+        'program_statistics',
+        `select count(*)::text as total, count(*) filter (where status = 'completed')::text as successful,
+           count(*) filter (where status = 'failed')::text as failed, avg(duration_ms) as average
+         from executor.executions where program_id = $1`,
+        [programId],
+      );
+      return {
+        total: BigInt(row!.total),
+        successful: BigInt(row!.successful),
+        failed: BigInt(row!.failed),
+        averageDurationMs: row!.average ?? 0,
+      };
+    },
+  };
+}
+
+/** The error for an execution that is not there. */
+export function executionNotFound(id: string): AppError {
+  const shown = id.slice(0, 100).toWellFormed();
+  return new AppError('EXECUTION_NOT_FOUND', `There is no execution \`${shown}\``, { metadata: { resource: shown } });
+}
+
+function executionOf(row: Row): Execution {
+  const text = (name: string): string => (row[name] as string | null) ?? '';
+  const time = (name: string): Date | undefined => (row[name] as Date | null) ?? undefined;
+  return {
+    id: text('id'),
+    programId: text('program_id'),
+    slug: text('slug'),
+    version: row.version as number,
+    parentId: text('parent_id'),
+    step: text('step'),
+    status: row.status as ExecutionStatus,
+    engine: row.engine as EngineName,
+    detached: row.detached as boolean,
+    inputsJson: text('inputs'),
+    outputsJson: (row.outputs as string | null) ?? undefined,
+    error: (row.error as ExecutionFault | null) ?? undefined,
+    durationMs: (row.duration_ms as number | null) ?? undefined,
+    options: row.options as RunOptions,
+    labels: row.labels as Record<string, string>,
+    metadataJson: text('metadata'),
+    metricsJson: text('metrics'),
+    traceJson: text('trace'),
+    traceId: text('trace_id'),
+    retriedFrom: text('retried_from'),
+    lastSequence: row.last_sequence as number,
+    leaseToken: row.lease_token as number,
+    cancelRequested: row.cancel_requested as boolean,
+    attempts: row.attempts as number,
+    workerLosses: row.worker_losses as number,
+    executedAt: row.executed_at as Date,
+    startTime: time('start_time'),
+    endTime: time('end_time'),
+    createTime: row.create_time as Date,
+    updateTime: row.update_time as Date,
+  };
+}

@@ -1,0 +1,92 @@
+import type { CallContext } from '@signet/kit/call-context.ts';
+import type { AppError } from '@signet/kit/error/app-error.ts';
+import { normalizeError } from '@signet/kit/error/normalize.ts';
+import type { Logger } from '@signet/kit/log/logger.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Outcome, RegistryClient, RegistryProgram, Transition } from '../catalog/registry.grpc.ts';
+import { compileProgram } from '../catalog/served-program.ts';
+import { chooseEngine, type Engines } from '../engine/choose-engine.ts';
+import type { Engine, EngineProgram, Prepared } from '../engine/engine.ts';
+
+/** What preparing a program needs. */
+export type InitializeDeps = {
+  readonly registry: RegistryClient;
+  readonly catalog: Catalog;
+  readonly engines: Engines;
+  readonly log: Logger;
+};
+
+const prepareMaxMs = 60_000;
+const finishMaxMs = 15_000;
+const renewMs = 20_000;
+const engineWaitMs = 15_000;
+const engineLookMs = 200;
+
+/**
+ * Prepares a DRAFT program on its engine and makes it READY. The state INITIALIZING is committed before the engine is asked. Gives the
+ * program also when it ended in ERROR. Fails with PROGRAM_NOT_FOUND and STATE_FORBIDS.
+ */
+export async function initializeProgram(
+  deps: InitializeDeps,
+  program: string,
+  ctx: CallContext,
+): Promise<RegistryProgram> {
+  const transition = await deps.registry.begin(program, ctx);
+  // From here on the program is ours to settle, whether or not the caller still waits.
+  const settling = { signal: new AbortController().signal, trace: ctx.trace, principal: ctx.principal };
+  const renewals = setInterval(() => {
+    const { programId } = transition.program;
+    deps.registry
+      .renew(programId, transition.fencingToken, { ...settling, deadlineMs: Date.now() + 10_000 })
+      .catch(() => {});
+  }, renewMs);
+  try {
+    const outcome = await prepare(deps, transition, ctx);
+    const done = await deps.registry.finish(transition, outcome, { ...settling, deadlineMs: Date.now() + finishMaxMs });
+    await deps.catalog
+      .readAfresh(transition.program.programId, { ...settling, deadlineMs: Date.now() + finishMaxMs })
+      .catch(() => undefined);
+    return done;
+  } finally {
+    clearInterval(renewals);
+  }
+}
+
+async function prepare(deps: InitializeDeps, { program }: Transition, ctx: CallContext): Promise<Outcome> {
+  try {
+    const compiled = compileProgram(program);
+    const name = chooseEngine(compiled.adapterType, undefined);
+    const engine = deps.engines.get(name);
+    if (engine === undefined) {
+      return {
+        errorMessage: `The ${name} engine is not available yet: choose python_port or mock as the adapter type`,
+      };
+    }
+    const latestMs = Date.now() + prepareMaxMs;
+    const deadlineMs = Math.min(ctx.deadlineMs ?? latestMs, latestMs);
+    return await prepareWhenThere(engine, compiled.engineProgram, { signal: ctx.signal, deadlineMs, trace: ctx.trace });
+  } catch (thrown) {
+    const error: AppError = normalizeError(thrown);
+    if (error.reason === 'INTERNAL')
+      deps.log.error({ err: error.cause, program_id: program.programId }, 'a preparation broke');
+    return { errorMessage: error.message };
+  }
+}
+
+/** An engine that is just being started is waited for a while. */
+async function prepareWhenThere(
+  engine: Engine,
+  program: EngineProgram,
+  ctx: Parameters<Engine['prepare']>[1],
+): Promise<Prepared> {
+  const latestMs = Math.min(Date.now() + engineWaitMs, ctx.deadlineMs - 1000);
+  for (;;) {
+    try {
+      return await engine.prepare(program, ctx);
+    } catch (error) {
+      const isAway = normalizeError(error).reason === 'ENGINE_UNAVAILABLE';
+      if (!isAway || ctx.signal.aborted || Date.now() >= latestMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, engineLookMs));
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import type { CallContext } from '@signet/kit/call-context.ts';
+import type { Handlers } from '@signet/kit/grpc/server.ts';
+import type { ExecutionResult } from '@signet/proto/gen/signet/v1/execution.ts';
+import { Program } from '@signet/proto/gen/signet/v1/program.ts';
+import type {
+  ExecuteProgramRequest,
+  RuntimeServiceService,
+  StreamProgramRequest,
+} from '@signet/proto/gen/signet/v1/runtime_service.ts';
+import { answerOnce } from '../execution/answer-once.ts';
+import { type CreateDeps, createExecution } from '../execution/create-execution.ts';
+import {
+  fromOptions,
+  fromPayload,
+  type PayloadKind,
+  resultOfExecution,
+  toWireLiveEvent,
+  toWireResult,
+} from '../execution/wire.ts';
+import { checkRequestId, type ExecuteInput } from './call-input.ts';
+import { executeProgram } from './execute-program.ts';
+import { initializeProgram } from './initialize-program.ts';
+import { type QuickDeps, quickExecute } from './quick-execute.ts';
+import { streamProgram } from './stream-program.ts';
+
+/** What the handlers of RuntimeService need. */
+export type RuntimeDeps = QuickDeps & CreateDeps;
+
+/** The handlers of RuntimeService. */
+export function runtimeHandlers(deps: RuntimeDeps): Handlers<typeof RuntimeServiceService> {
+  return {
+    async initializeProgram({ program, requestId }, ctx) {
+      checkRequestId(requestId);
+      const call = { method: 'InitializeProgram', requestId, request: program, codec: Program, ctx };
+      return answerOnce(deps, call, () => initializeProgram(deps, program, ctx));
+    },
+    async executeProgram(request, ctx) {
+      const { input, kind } = fromExecute(request, request.requestId);
+      if (prefersAsync(ctx)) return respondAsync(deps, input, kind, ctx);
+      return toWireResult(await executeProgram(deps, input, ctx), kind);
+    },
+    async *streamProgram(request, ctx) {
+      const { input, kind } = fromExecute(request, '');
+      for await (const item of streamProgram(deps, input, ctx)) {
+        if (item.kind === 'event') {
+          yield toWireLiveEvent(item.event, item.executionId);
+        } else {
+          const { executionId, sequence, result } = item;
+          const event = { $case: 'result' as const, value: toWireResult(result, kind) };
+          yield { sequence: BigInt(sequence), executionId, event };
+        }
+      }
+    },
+    async quickExecute(request, ctx) {
+      const { given, kind } = fromPayload(request.inputs, 'inputs');
+      const input = {
+        spec: request.signatureSpec,
+        module: request.signatureModule,
+        inputs: given,
+        options: fromOptions(request.executionOptions),
+        labels: {},
+        metadata: undefined,
+        requestId: request.requestId,
+      };
+      return toWireResult(await quickExecute(deps, input, ctx), kind);
+    },
+  };
+}
+
+async function respondAsync(
+  deps: RuntimeDeps,
+  input: ExecuteInput,
+  kind: PayloadKind,
+  ctx: CallContext,
+): Promise<ExecutionResult> {
+  const execution = await createExecution(deps, input, ctx, 'ExecuteProgram');
+  ctx.reply('signet-http-status', '202');
+  ctx.reply('location', `/v1/executions/${execution.id}`);
+  return toWireResult(resultOfExecution(execution), kind);
+}
+
+function fromExecute(
+  request: Omit<ExecuteProgramRequest, 'requestId'> | StreamProgramRequest,
+  requestId: string,
+): { input: ExecuteInput; kind: PayloadKind } {
+  const { given, kind } = fromPayload(request.inputs, 'inputs');
+  const { program, labels, metadata } = request;
+  const options = fromOptions(request.executionOptions);
+  return { input: { program, inputs: given, options, labels, metadata, requestId }, kind };
+}
+
+function prefersAsync(ctx: CallContext): boolean {
+  const prefer = ctx.header('prefer');
+  return prefer?.split(',').some((preference) => preference.trim().toLowerCase() === 'respond-async') ?? false;
+}

@@ -1,0 +1,72 @@
+import { AppError } from '@signet/kit/error/app-error.ts';
+import { normalizeError } from '@signet/kit/error/normalize.ts';
+import type { Engine, EngineRun, RunContext } from '../engine/engine.ts';
+import { workerLossMax } from '../execution/execution.ts';
+import type { Ending } from '../execution/live.ts';
+import { type BegunExecution, type RunDeps, runExecution } from './run-execution.ts';
+
+const waitFirstMs = 100;
+const waitMaxMs = 2_000;
+
+/**
+ * Runs a detached execution: nobody waits on the line, so an engine that is not there is waited for until the deadline, and a run whose
+ * worker was lost is run again on a fresh one, up to the budget of losses.
+ */
+export async function runPatiently(deps: RunDeps, begun: BegunExecution): Promise<Ending> {
+  const counts = { attempts: begun.attempts, workerLosses: begun.workerLosses };
+  const { engine } = begun.plan;
+  const patient: Engine = {
+    name: engine.name,
+    ready: () => engine.ready(),
+    prepare: (program, ctx) => engine.prepare(program, ctx),
+    run: (program, inputs, inputsJson, ctx) => insist(() => engine.run(program, inputs, inputsJson, ctx), ctx, counts),
+    close: () => engine.close(),
+  };
+  return runExecution(deps, {
+    ...begun,
+    plan: { ...begun.plan, engine: patient },
+    get attempts() {
+      return counts.attempts;
+    },
+    get workerLosses() {
+      return counts.workerLosses;
+    },
+  });
+}
+
+type Counts = { attempts: number; workerLosses: number };
+
+async function insist(run: () => Promise<EngineRun>, ctx: RunContext, counts: Counts): Promise<EngineRun> {
+  for (let waits = 0; ; ) {
+    try {
+      return await run();
+    } catch (error) {
+      const { reason } = normalizeError(error);
+      if (ctx.signal.aborted) throw error;
+      if (reason === 'WORKER_LOST') {
+        counts.workerLosses++;
+        if (counts.workerLosses >= workerLossMax) throw error;
+        counts.attempts++;
+      } else if (reason === 'ENGINE_UNAVAILABLE' || reason === 'QUEUE_FULL') {
+        await pause(Math.min(waitFirstMs * 2 ** waits++, waitMaxMs), ctx.signal);
+      } else {
+        throw error;
+      }
+    }
+  }
+}
+
+function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason instanceof AppError ? signal.reason : new AppError('CANCELLED', 'The run was stopped'));
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, delayMs);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+  });
+}

@@ -1,0 +1,426 @@
+import { newId } from '@signet/kit/id.ts';
+import { eventually } from '@signet/kit/testing/eventually.ts';
+import { AdapterType, Engine } from '@signet/proto/gen/signet/v1/common.ts';
+import { type ExecutionEvent, ExecutionStatus } from '@signet/proto/gen/signet/v1/execution.ts';
+import { ExecutionServiceService as executions } from '@signet/proto/gen/signet/v1/execution_service.ts';
+import { ProgramConfiguration, ProgramStatus } from '@signet/proto/gen/signet/v1/program.ts';
+import {
+  QuickExecuteRequest,
+  RuntimeServiceService as runtime,
+  StreamProgramRequest,
+} from '@signet/proto/gen/signet/v1/runtime_service.ts';
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
+import {
+  callerContext,
+  execute,
+  json,
+  plain,
+  read,
+  startTestExecutor,
+  type TestExecutor,
+} from '../test-support/executor.ts';
+
+let database: TestDatabase;
+let test: TestExecutor;
+let sql: pg.Client;
+
+beforeAll(async () => {
+  database = await createTestDatabase(['executor']);
+  test = await startTestExecutor(database.url);
+  sql = new pg.Client(database.url);
+  await sql.connect();
+  test.registry.put({ slug: 'qa', spec: 'question: str, context: list[str] = [] -> answer: str, confidence: float' });
+  test.registry.put({ slug: 'numbers', spec: 'n: int, f: float, rest: Any = null -> answer: str' });
+  test.registry.put({ slug: 'lenient', spec: 'n: int -> answer: str', strictMode: false });
+  test.registry.put({ slug: 'slow', spec: 'q: str -> a: str', configuration: mockOf({ latency_ms: 30_000 }) });
+});
+afterAll(async () => {
+  await sql?.end();
+  await test?.close();
+  await database?.drop();
+});
+beforeEach(() => test.mock.reset());
+
+function mockOf(mock: Record<string, unknown>): ProgramConfiguration {
+  return ProgramConfiguration.fromPartial({ module: 'predict', metadata: { mock } });
+}
+
+const question = json({ question: 'why?' });
+
+async function rowCount(slug: string): Promise<number> {
+  const { rows } = await sql.query('select count(*)::int as n from executor.executions where slug = $1', [slug]);
+  return rows[0].n;
+}
+
+describe('ExecuteProgram', () => {
+  it('PRG-14 EXE-13 C-4 answers with outputs that fit and leaves one completed row', async () => {
+    const before = await rowCount('qa');
+    const result = await execute(test, { program: 'qa', inputs: question });
+    expect(result).toMatchObject({
+      status: ExecutionStatus.EXECUTION_STATUS_COMPLETED,
+      engine: Engine.ENGINE_MOCK,
+      version: 1,
+    });
+    expect(result.traceId).toMatch(/^[0-9a-f]{32}$/);
+    expect(plain(result.outputs)).toEqual({ answer: expect.any(String), confidence: expect.any(Number) });
+    expect(await rowCount('qa')).toBe(before + 1);
+    const row = await read(test, result.executionId);
+    expect(row).toMatchObject({ status: result.status, program: 'qa', detached: false, attempts: 1, errorMessage: '' });
+    expect(plain(row.inputs)).toEqual({ question: 'why?', context: [] });
+    expect(plain(row.outputs)).toEqual(plain(result.outputs));
+  });
+
+  it('EXE-12 EXE-15 keeps metadata, metrics and trace', async () => {
+    const { executionId } = await execute(test, {
+      program: 'qa',
+      inputs: question,
+      labels: { team: 'blue' },
+      metadata: { ticket: 7, adapter_type: 'mine' },
+      executionOptions: { timeoutMs: 5000n, maxRetries: 1, engine: Engine.ENGINE_MOCK, version: 0, lm: '' },
+    });
+    const row = await read(test, executionId);
+    const options = { timeout_ms: 5000, max_retries: 1, engine: 'mock' };
+    expect(row.metadata).toEqual({ ticket: 7, adapter_type: 'mock', options });
+    expect(row.labels).toEqual({ team: 'blue' });
+    expect(row.metrics).toMatchObject({ tokens_in: 0, tokens_out: 0, lm_calls: 0, attempts: 1 });
+    expect(row.trace).toEqual([expect.objectContaining({ step: 'predict', implementation: 'mock', error: null })]);
+  });
+
+  it('answers in the form in which it was asked, and reads in the one that is asked for', async () => {
+    const asStruct = await execute(test, {
+      program: 'qa',
+      inputs: { kind: { $case: 'struct', value: { question: 'x' } } },
+    });
+    expect(asStruct.outputs?.kind?.$case).toBe('struct');
+    const asJson = await execute(test, { program: 'qa', inputs: json({ question: 'x' }) });
+    expect(asJson.outputs?.kind?.$case).toBe('json');
+    expect(plain(asJson.outputs)).toEqual(plain(asStruct.outputs));
+  });
+
+  it('SIG-22 runs and stores the inputs as checked, every digit kept', async () => {
+    const text = '{"n":90071992547409931234,"f":0.1000000000000000055,"rest":[1.50,{"__proto__":1e400000000000000}]}';
+    const refused = execute(test, { program: 'numbers', inputs: json(text) });
+    await expect(refused).rejects.toMatchObject({ reason: 'INPUT_INVALID' });
+    const good = text.replace('1e400000000000000', '1e40');
+    const { executionId } = await execute(test, { program: 'numbers', inputs: json(good) });
+    const { rows } = await sql.query('select inputs::text as inputs from executor.executions where id = $1', [
+      executionId,
+    ]);
+    expect(rows[0].inputs).toBe(good);
+    const lenient = await execute(test, { program: 'lenient', inputs: json('{"n":"12","other":1}') });
+    expect(plain((await read(test, lenient.executionId)).inputs)).toEqual({ n: 12 });
+  });
+
+  it('PRG-12 ERR-01 C-4 refuses inputs that do not fit with all violations, and leaves a FAILED row', async () => {
+    const error = await execute(test, { program: 'qa', inputs: json({ questoin: 1, context: ['a', 2] }) }).catch(
+      (e) => e,
+    );
+    expect(error).toMatchObject({ reason: 'INPUT_INVALID' });
+    expect(error.message).toMatch(/^Input validation failed: inputs\.question: /);
+    expect(error.fieldViolations.map(({ field }: { field: string }) => field)).toEqual([
+      'inputs.question',
+      'inputs.context[1]',
+      'inputs.questoin',
+    ]);
+    const row = await read(test, error.metadata.executionId);
+    expect(row).toMatchObject({
+      status: ExecutionStatus.EXECUTION_STATUS_FAILED,
+      error: { reason: 'INPUT_INVALID', category: 'input', retryable: false },
+      errorMessage: error.message,
+    });
+    expect(test.mock.runs).toBe(0);
+  });
+
+  it.each([
+    ['a NUL', '{"question":"a\\u0000b"}'],
+    ['half a surrogate pair', '{"question":"\\ud800"}'],
+    ['33 levels', `{"question":"q","context":${'['.repeat(33)}${']'.repeat(33)}}`],
+    ['a number beyond all bounds', '{"question":1e999}'],
+    ['a key twice', '{"question":"a","question":"b"}'],
+    ['__proto__', '{"question":"a","__proto__":{"x":1}}'],
+    ['a list', '["question"]'],
+    ['no JSON', '{"question":'],
+    ['nothing', ''],
+    ['NaN', '{"question":NaN}'],
+    ['a raw NUL', '{"question":"a\u0000b"}'],
+  ])('refuses inputs with %s as INPUT_INVALID, and can show the row', async (_name, text) => {
+    const error = await execute(test, { program: 'qa', inputs: json(text) }).catch((e) => e);
+    expect(error).toMatchObject({ reason: 'INPUT_INVALID' });
+    expect(error.fieldViolations.length).toBeGreaterThan(0);
+    expect((await read(test, error.metadata.executionId)).error?.reason).toBe('INPUT_INVALID');
+  });
+
+  it.each([
+    ['no inputs', { program: 'qa' }, 'INVALID_REQUEST'],
+    ['an unknown program', { program: 'nobody', inputs: question }, 'PROGRAM_NOT_FOUND'],
+    [
+      'a version that is not there',
+      { program: 'qa', inputs: question, executionOptions: { version: 9 } },
+      'VERSION_NOT_FOUND',
+    ],
+    ['a negative version', { program: 'qa', inputs: question, executionOptions: { version: -1 } }, 'INVALID_REQUEST'],
+    ['an unknown model', { program: 'qa', inputs: question, executionOptions: { lm: 'gpt' } }, 'LM_NOT_FOUND'],
+    ['11 retries', { program: 'qa', inputs: question, executionOptions: { maxRetries: 11 } }, 'INVALID_REQUEST'],
+    ['a negative time', { program: 'qa', inputs: question, executionOptions: { timeoutMs: -1n } }, 'INVALID_REQUEST'],
+    ['a forbidden engine', { program: 'qa', inputs: question, executionOptions: { engine: 1 } }, 'INVALID_REQUEST'],
+    ['an unknown engine', { program: 'qa', inputs: question, executionOptions: { engine: 77 } }, 'INVALID_REQUEST'],
+    ['a bad label', { program: 'qa', inputs: question, labels: { 'Bad Key': 'x' } }, 'INVALID_REQUEST'],
+    ['a NUL in metadata', { program: 'qa', inputs: question, metadata: { a: 'x\u0000' } }, 'INVALID_REQUEST'],
+    ['an unprintable request_id', { program: 'qa', inputs: question, requestId: 'a\nb' }, 'INVALID_REQUEST'],
+    ['a long request_id', { program: 'qa', inputs: question, requestId: 'a'.repeat(129) }, 'INVALID_REQUEST'],
+  ])('refuses %s and leaves no row', async (_name, request, reason) => {
+    const before = await rowCount('qa');
+    await expect(execute(test, request as never)).rejects.toMatchObject({ reason });
+    expect(await rowCount('qa')).toBe(before);
+  });
+
+  it('PRG-11 EXE-14 refuses programs that are not ready, word for word, and leaves no row', async () => {
+    test.registry.put({ slug: 'draft', spec: 'q -> a', status: ProgramStatus.PROGRAM_STATUS_DRAFT });
+    test.registry.put({ slug: 'broken', spec: 'q -> a', status: ProgramStatus.PROGRAM_STATUS_ERROR });
+    test.registry.change('broken', { errorMessage: 'no such module' });
+    const refuse = (program: string) => execute(test, { program, inputs: json({ q: '1' }) });
+    await expect(refuse('draft')).rejects.toMatchObject({
+      reason: 'PROGRAM_NOT_READY',
+      message: 'Program not ready for execution (status: draft)',
+    });
+    await expect(refuse('broken')).rejects.toMatchObject({ message: 'Program is in error state: no such module' });
+    expect(await rowCount('draft')).toBe(0);
+  });
+
+  it('EXE-14 ERR-03 hides an unexpected failure from callers and keeps it for admins', async () => {
+    test.registry.put({ slug: 'breaks', spec: 'q -> a', configuration: mockOf({ error: 'secret of the house' }) });
+    const error = await execute(test, { program: 'breaks', inputs: json({ q: '1' }) }).catch((e) => e);
+    expect(error).toMatchObject({ reason: 'INTERNAL', message: 'An unexpected error occurred' });
+    expect(error.metadata.error_id).toMatch(/^[0-9a-f-]{36}$/);
+    const id = error.metadata.executionId;
+    expect((await read(test, id)).error?.traceback).toBe('');
+    const seen = await read(test, id, callerContext({ role: 'admin' }));
+    expect(seen.error?.traceback).toContain(
+      'Execution exception: the mock engine was told to break: secret of the house',
+    );
+    expect(seen.status).toBe(ExecutionStatus.EXECUTION_STATUS_FAILED);
+  });
+
+  it('ends at its deadline as FAILED, whoever set it', async () => {
+    const own = { program: 'slow', inputs: json({ q: '1' }), executionOptions: { timeoutMs: 100n } };
+    const error = await execute(test, own as never).catch((e) => e);
+    expect(error).toMatchObject({ reason: 'DEADLINE_EXCEEDED' });
+    const row = await read(test, error.metadata.executionId);
+    expect(row).toMatchObject({ status: ExecutionStatus.EXECUTION_STATUS_FAILED, error: { category: 'deadline' } });
+    await execute(
+      test,
+      { program: 'slow', inputs: json({ q: '2' }) },
+      callerContext({ deadlineMs: Date.now() + 200 }),
+    ).catch(() => {});
+    await eventually(async () => {
+      const { rows } = await sql.query(`select status, error ->> 'reason' as reason from executor.executions
+        where slug = 'slow' order by id desc limit 1`);
+      expect(rows[0]).toEqual({ status: 'failed', reason: 'DEADLINE_EXCEEDED' });
+    });
+  });
+
+  it('ends as CANCELLED when its caller goes away', async () => {
+    const controller = new AbortController();
+    const running = execute(
+      test,
+      { program: 'slow', inputs: json({ q: 'gone' }) },
+      callerContext({ signal: controller.signal }),
+    );
+    await eventually(async () => expect(test.mock.runs).toBe(1));
+    controller.abort();
+    await expect(running).rejects.toThrow();
+    await eventually(async () => {
+      const { rows } = await sql.query(
+        `select status from executor.executions where slug = 'slow' order by id desc limit 1`,
+      );
+      expect(rows[0]).toEqual({ status: 'cancelled' });
+    });
+  });
+
+  it('QUA-05 C-6 PRG-16 counts 200 parallel executions exactly', async () => {
+    const program = test.registry.put({ slug: 'counted', spec: 'q: str -> a: str' });
+    await Promise.all(
+      Array.from({ length: 200 }, (_, n) => execute(test, { program: 'counted', inputs: json({ q: `${n}` }) })),
+    );
+    await execute(test, { program: 'counted', inputs: json({}) }).catch(() => {});
+    const stats = await test.peer.unary(executions.getProgramStats, { program: 'counted' }, callerContext());
+    expect(stats).toMatchObject({
+      id: program.programId,
+      name: 'counted',
+      executionCount: 200n,
+      dspyProgramId: 'mock-prepared',
+    });
+    expect(stats.lastExecutedAt).toBeInstanceOf(Date);
+    const figures = await test.peer.unary(executions.getProgramStatistics, { program: 'counted' }, callerContext());
+    expect(figures).toMatchObject({ totalExecutions: 201n, successfulExecutions: 200n, failedExecutions: 1n });
+    expect(figures.successRate).toBeCloseTo(200 / 201);
+    const { rows } = await sql.query(`select count(*)::int as ends, count(distinct execution_id)::int as once
+      from executor.execution_ends x join executor.executions e on e.id = x.execution_id where e.slug = 'counted'`);
+    expect(rows[0]).toEqual({ ends: 201, once: 201 });
+  });
+
+  it('PRG-25 gives zeros for a program that never ran', async () => {
+    test.registry.put({ slug: 'idle', spec: 'q -> a' });
+    const figures = await test.peer.unary(executions.getProgramStatistics, { program: 'idle' }, callerContext());
+    expect(figures).toEqual({
+      totalExecutions: 0n,
+      successfulExecutions: 0n,
+      failedExecutions: 0n,
+      successRate: 0,
+      averageDurationMs: 0,
+    });
+    const stats = await test.peer.unary(executions.getProgramStats, { program: 'idle' }, callerContext());
+    expect(stats).toMatchObject({ executionCount: 0n, lastExecutedAt: undefined });
+  });
+
+  it('makes one execution of equal calls with one request_id, and refuses another request under it', async () => {
+    const request = { program: 'qa', inputs: question, requestId: newId() };
+    const results = await Promise.all(Array.from({ length: 20 }, () => execute(test, request)));
+    expect(new Set(results.map(({ executionId }) => executionId)).size).toBe(1);
+    expect(test.mock.runs).toBe(1);
+    expect(plain((await execute(test, request)).outputs)).toEqual(plain(results[0]!.outputs));
+    const other = execute(test, { ...request, inputs: json({ question: 'another' }) });
+    await expect(other).rejects.toMatchObject({ reason: 'IDEMPOTENCY_KEY_REUSED' });
+    const stranger = { keyId: 'key-2', name: 'other', role: 'runner' } as const;
+    const elsewhere = await execute(test, request, callerContext({ principal: stranger }));
+    expect(elsewhere.executionId).not.toBe(results[0]!.executionId);
+  });
+
+  it('answers a repeat of a call that failed with the same failure', async () => {
+    const request = { program: 'qa', inputs: json({ q: 1 }), requestId: newId() };
+    const first = await execute(test, request).catch((e) => e);
+    const second = await execute(test, request).catch((e) => e);
+    expect(second).toMatchObject({ reason: 'INPUT_INVALID', message: first.message });
+    expect(second.metadata.executionId).toBe(first.metadata.executionId);
+    expect(second.fieldViolations).toEqual(first.fieldViolations);
+  });
+
+  it('goes on from its catalog while the registry is away', async () => {
+    await execute(test, { program: 'qa', inputs: question });
+    const asked = test.registry.resolves;
+    await execute(test, { program: 'qa', inputs: question });
+    expect(test.registry.resolves).toBe(asked);
+    const [, port = ''] = test.registry.address.split(':');
+    await test.registry.close();
+    expect(await execute(test, { program: 'qa', inputs: question })).toHaveProperty('executionId');
+    await expect(execute(test, { program: 'nobody', inputs: question })).rejects.toMatchObject({
+      reason: 'SERVICE_UNAVAILABLE',
+    });
+    const { startFakeRegistry } = await import('../catalog/registry.fake.ts');
+    const { internalToken } = await import('../test-support/executor.ts');
+    const next = await startFakeRegistry(internalToken, Number(port));
+    next.put({ slug: 'newcomer', spec: 'q -> a' });
+    await eventually(() => execute(test, { program: 'newcomer', inputs: json({ q: '1' }) }));
+    Object.assign(test, { registry: next });
+  });
+});
+
+describe('StreamProgram', () => {
+  const stream = async (request: unknown, ctx = callerContext()) => {
+    const events: ExecutionEvent[] = [];
+    for await (const event of test.peer.stream(
+      runtime.streamProgram,
+      StreamProgramRequest.fromPartial(request as never),
+      ctx,
+    )) {
+      events.push(event);
+    }
+    return events;
+  };
+
+  it('tells states, steps and text in order, then the result', async () => {
+    test.registry.put({ slug: 'streamed', spec: 'q: str -> a: str, n: int' });
+    const events = await stream({ program: 'streamed', inputs: json({ q: '1' }) });
+    const kinds = events.map(({ event }) => event?.$case);
+    expect(kinds.slice(0, 3)).toEqual(['state', 'state', 'step']);
+    expect(kinds.at(-1)).toBe('result');
+    const sequences = events.map(({ sequence }) => Number(sequence));
+    expect(sequences).toEqual([...sequences].sort((a, b) => a - b));
+    const text = events.map(({ event }) => (event?.$case === 'token' ? event.value.text : '')).join('');
+    const last = events.at(-1)!.event;
+    const outputs = last?.$case === 'result' ? plain(last.value.outputs) : {};
+    expect(outputs.a).toBe(text);
+    expect(events.every(({ executionId }) => executionId === events[0]!.executionId)).toBe(true);
+    expect((await read(test, events[0]!.executionId)).status).toBe(ExecutionStatus.EXECUTION_STATUS_COMPLETED);
+  });
+
+  it('ends with the error, after its row is written', async () => {
+    test.registry.put({ slug: 'stream-fails', spec: 'q -> a', configuration: mockOf({ error: 'LM_RATE_LIMITED' }) });
+    const error = await stream({ program: 'stream-fails', inputs: json({ q: '1' }) }).catch((e) => e);
+    expect(error).toMatchObject({ reason: 'LM_RATE_LIMITED' });
+    expect((await read(test, error.metadata.executionId)).error?.reason).toBe('LM_RATE_LIMITED');
+    await expect(stream({ program: 'streamed', inputs: json({ z: 1 }) })).rejects.toMatchObject({
+      reason: 'INPUT_INVALID',
+    });
+  });
+
+  it('cancels the execution when the reader leaves', async () => {
+    test.registry.put({ slug: 'left', spec: 'q: str -> a: str', configuration: mockOf({ latency_ms: 20_000 }) });
+    const request = StreamProgramRequest.fromPartial({ program: 'left', inputs: json({ q: '1' }) as never });
+    let id = '';
+    for await (const event of test.peer.stream(runtime.streamProgram, request, callerContext())) {
+      id = event.executionId;
+      break;
+    }
+    await eventually(async () =>
+      expect((await read(test, id)).status).toBe(ExecutionStatus.EXECUTION_STATUS_CANCELLED),
+    );
+  });
+});
+
+describe('InitializeProgram', () => {
+  const initialize = (program: string, requestId = '') =>
+    test.peer.unary(runtime.initializeProgram, { program, requestId }, callerContext());
+  const draft = { spec: 'q: str -> a: str', status: ProgramStatus.PROGRAM_STATUS_DRAFT };
+
+  it('PRG-10 ADP-03 makes a draft ready under a name that is not empty', async () => {
+    test.registry.put({ slug: 'to-start', ...draft });
+    const program = await initialize('to-start');
+    expect(program).toMatchObject({ status: ProgramStatus.PROGRAM_STATUS_READY });
+    expect(program.dspyProgramId).not.toBe('');
+    await expect(execute(test, { program: 'to-start', inputs: json({ q: '1' }) })).resolves.toHaveProperty(
+      'executionId',
+    );
+  });
+
+  it('PRG-10 answers the program in ERROR when it cannot be prepared', async () => {
+    test.registry.put({ slug: 'never', ...draft, configuration: mockOf({ prepare_error: 'no such thing' }) });
+    expect(await initialize('never')).toMatchObject({
+      status: ProgramStatus.PROGRAM_STATUS_ERROR,
+      errorMessage: 'no such thing',
+    });
+    test.registry.put({ slug: 'native', ...draft, adapterType: AdapterType.ADAPTER_TYPE_NATIVE });
+    const native = await initialize('native');
+    expect(native.errorMessage).toMatch(/^The native engine is not available yet: /);
+  });
+
+  it('QUA-05 lets one of 50 parallel calls win, and makes equal ones with a request_id one', async () => {
+    test.registry.put({ slug: 'raced', ...draft });
+    const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => initialize('raced')));
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    test.registry.put({ slug: 'repeated', ...draft });
+    const requestId = newId();
+    const answers = await Promise.all(Array.from({ length: 5 }, () => initialize('repeated', requestId)));
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(1);
+  });
+});
+
+describe('QuickExecute', () => {
+  const quick = (request: unknown) =>
+    test.peer.unary(runtime.quickExecute, QuickExecuteRequest.fromPartial(request as never), callerContext());
+
+  it('PRG-24 runs a signature on the mock engine, makes its program once and says which engine it was', async () => {
+    const request = { signatureSpec: 'question -> answer', inputs: json({ question: '1' }) };
+    const results = await Promise.all(Array.from({ length: 10 }, () => quick(request)));
+    expect(new Set(results.map(({ programId }) => programId)).size).toBe(1);
+    expect(results.every(({ engine }) => engine === Engine.ENGINE_MOCK)).toBe(true);
+  });
+
+  it('refuses none and both of spec and module', async () => {
+    await expect(quick({ inputs: json({}) })).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+    const both = { signatureSpec: 'q -> a', signatureModule: 'A.B', inputs: json({}) };
+    await expect(quick(both)).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+  });
+});
