@@ -1,0 +1,50 @@
+import type { Role } from '@signet/kit/call-context.ts';
+import type { Database } from '../db/database.ts';
+
+/** A key as it is found by its hash. */
+export type FoundKey = {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly expireTime: Date | undefined;
+  readonly isRevoked: boolean;
+  /** By the database's clock. */
+  readonly isExpired: boolean;
+};
+
+/** Finds keys by their hash. */
+export type KeyLookup = { byHash(keyHash: Buffer): Promise<FoundKey | undefined> };
+
+type Row = {
+  id: string;
+  name: string;
+  role: Role;
+  expire_time: string | null;
+  is_revoked: boolean;
+  is_expired: boolean;
+};
+
+/** Makes the lookup over the database: one prepared statement a key. */
+export function createKeyLookup(database: Pick<Database, 'read'>): KeyLookup {
+  return {
+    async byHash(keyHash) {
+      const [row] = await database.read<Row>(
+        'authenticate-key',
+        `select id, name, role, expire_time, revoke_time is not null as is_revoked,
+           coalesce(expire_time <= now(), false) as is_expired
+         from registry.api_keys where key_hash = $1`,
+        [keyHash],
+      );
+      if (row === undefined) return undefined;
+      const { id, name, role, expire_time: expireTime, is_revoked: isRevoked, is_expired: isExpired } = row;
+      return {
+        id,
+        name,
+        role,
+        isRevoked,
+        isExpired,
+        expireTime: expireTime === null ? undefined : new Date(expireTime),
+      };
+    },
+  };
+}

@@ -1,0 +1,153 @@
+import { type Clock, systemClock } from '@signet/kit/clock.ts';
+import { AppError } from '@signet/kit/error/app-error.ts';
+import { createGrpcServer } from '@signet/kit/grpc/server.ts';
+import { createLogger, type Logger } from '@signet/kit/log/logger.ts';
+import type { Running } from '@signet/kit/process/run-main.ts';
+import { openMetricsDoor } from '@signet/kit/telemetry/metrics-door.ts';
+import { createTelemetry } from '@signet/kit/telemetry/telemetry.ts';
+import { RegistryInternalServiceService } from '@signet/proto/gen/signet/internal/v1/registry.ts';
+import { ApiKeyServiceService } from '@signet/proto/gen/signet/v1/api_key_service.ts';
+import { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_service.ts';
+import { SignatureServiceService } from '@signet/proto/gen/signet/v1/signature_service.ts';
+import type { SignatureDefinition } from '@signet/signature/define-signature.ts';
+import { createKeyLookup } from './api-key/key-lookup.postgres.ts';
+import { hashKey } from './api-key/key-text.ts';
+import { createApiKeyHandlers } from './api-key/rpc.ts';
+import { type ApiKeyStore, createApiKeyStore } from './api-key/store.postgres.ts';
+import { CatalogListener } from './catalog/listener.postgres.ts';
+import { createCatalogHandlers } from './catalog/rpc.ts';
+import { createCatalogStore } from './catalog/store.postgres.ts';
+import type { RegistryConfig } from './config.ts';
+import { openDatabase, type Session } from './db/database.ts';
+import { migrate } from './db/migrate.ts';
+import { createProgramHandlers } from './program/rpc.ts';
+import { settleTransitions } from './program/settle-transitions.ts';
+import { catalogChannel, createProgramStore, type ProgramStore } from './program/store.postgres.ts';
+import type { UnitOfWork } from './repeat/handle.ts';
+import { createRepeatStore, type RepeatStore } from './repeat/store.postgres.ts';
+import { repeatEvery } from './repeat-every.ts';
+import { builtInSignatures, type KnownModule } from './signature/built-in-signatures.ts';
+import { createSignatureHandlers } from './signature/rpc.ts';
+import { createSignatureStore, type SignatureStore } from './signature/store.postgres.ts';
+
+/** What a start may be given besides the configuration, by tests above all. */
+export type RegistryOptions = {
+  /** Signature modules that are known besides the built-in ones. */
+  readonly signatureModules?: readonly (SignatureDefinition & { readonly description?: string })[];
+  /** How often transitions that were not renewed are looked for; default 5,000 ms. */
+  readonly settleEveryMs?: number;
+  readonly clock?: Clock;
+  readonly log?: Logger;
+};
+
+type Stores = {
+  readonly signatures: SignatureStore;
+  readonly programs: ProgramStore;
+  readonly apiKeys: ApiKeyStore;
+  readonly repeats: RepeatStore;
+};
+
+function createStores(session: Session): Stores {
+  return {
+    signatures: createSignatureStore(session),
+    programs: createProgramStore(session),
+    apiKeys: createApiKeyStore(session),
+    repeats: createRepeatStore(session),
+  };
+}
+
+const databaseWaitMs = 10_000;
+
+/**
+ * Starts a registry: waits up to 10 s for the database, migrates it, opens the doors. Closing drains calls, ends watches with
+ * SHUTTING_DOWN and leaves nothing running.
+ */
+export async function createRegistryApp(config: RegistryConfig, options: RegistryOptions = {}): Promise<Running> {
+  const log = options.log ?? createLogger('registry', config.logLevel);
+  const clock = options.clock ?? systemClock;
+  const { secretKey, adminKey } = config;
+  await migrateWhenThere(config.databaseUrl, log);
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const step of closers.splice(0).reverse()) await step();
+  };
+  try {
+    const telemetry = createTelemetry('signet-registry', config.telemetry);
+    closers.push(() => telemetry.shutdown());
+    const database = await openDatabase(config.databaseUrl);
+    closers.push(() => database.close());
+    const work: UnitOfWork<Stores> = {
+      read: (run) => database.query((session) => run(createStores(session))),
+      change: (run) => database.transaction((session) => run(createStores(session))),
+    };
+    if (adminKey !== undefined) await work.change(({ apiKeys }) => apiKeys.putAdminKey(hashKey(adminKey, secretKey)));
+
+    const known = [...(options.signatureModules ?? []), ...builtInSignatures];
+    const definitions = new Map(
+      known.map((entry): [string, KnownModule] => [entry.module, { description: '', ...entry }]),
+    );
+    const catalog = createCatalogStore(database);
+    const server = createGrpcServer({ telemetry, log, internalToken: config.internalToken });
+    const listener = new CatalogListener({
+      databaseUrl: config.databaseUrl,
+      channel: catalogChannel,
+      log,
+      onState: (connected) => server.setServing(connected),
+    });
+    server.add(SignatureServiceService, createSignatureHandlers({ work, definitions }));
+    server.add(ProgramServiceService, createProgramHandlers({ work, definitions }));
+    server.add(ApiKeyServiceService, createApiKeyHandlers({ work, secretKey, clock }));
+    server.add(
+      RegistryInternalServiceService,
+      createCatalogHandlers({
+        work,
+        definitions,
+        catalog,
+        listener,
+        keys: createKeyLookup(database),
+        secretKey,
+        adminKey,
+      }),
+    );
+    const grpc = await server.listen(config.address);
+    closers.push(() => server.close());
+    listener.start();
+    closers.push(() => listener.close());
+    closers.push(repeatEvery(options.settleEveryMs ?? 5000, log, () => work.change(settleTransitions)));
+    closers.push(repeatEvery(3_600_000, log, () => work.change(({ repeats }) => repeats.forgetOld())));
+    const listening: Record<string, string> = { grpc };
+    if (config.metricsAddress !== undefined) {
+      const door = await openMetricsDoor(telemetry, config.metricsAddress);
+      closers.push(() => door.close());
+      listening.metrics = door.address;
+    }
+    log.info({ grpc }, 'the registry is up');
+    return { listening, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function migrateWhenThere(databaseUrl: string, log: Logger): Promise<void> {
+  const end = performance.now() + databaseWaitMs;
+  for (;;) {
+    try {
+      const { executed, missingExtensions } = await migrate(databaseUrl, 'up');
+      if (executed.length > 0) log.info({ executed }, 'the schema was migrated');
+      if (missingExtensions.length > 0)
+        log.warn({ missingExtensions }, 'extensions are not allowed here; going without');
+      return;
+    } catch (error) {
+      const isAway = error instanceof AppError && error.reason === 'DATABASE_UNAVAILABLE';
+      if (!isAway) throw error;
+      if (performance.now() >= end) throw new Error(`the database does not answer (${describe(error)})`);
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
+
+function describe(error: AppError): string {
+  const cause = error.cause as { code?: string; message?: string } | undefined;
+  return cause?.code ?? cause?.message ?? 'no reason given';
+}

@@ -1,0 +1,41 @@
+import { type Address, EnvReader } from '@signet/kit/config/env.ts';
+import { readInternalToken } from '@signet/kit/config/internal-token.ts';
+import { type LogLevel, logLevels } from '@signet/kit/log/logger.ts';
+import { readTelemetryConfig, type TelemetryConfig } from '@signet/kit/telemetry/telemetry-config.ts';
+
+/** All that a registry is told. */
+export type RegistryConfig = {
+  readonly address: Address;
+  readonly databaseUrl: string;
+  /** Pepper of the keys. */
+  readonly secretKey: string;
+  readonly internalToken: string;
+  /** A key to begin with; undefined makes none. */
+  readonly adminKey: string | undefined;
+  readonly metricsAddress: Address | undefined;
+  readonly logLevel: LogLevel;
+  readonly telemetry: TelemetryConfig;
+};
+
+/** Reads the environment; ConfigError names everything that is wrong with it. */
+export function readConfig(environment: NodeJS.ProcessEnv): RegistryConfig {
+  const env = new EnvReader(environment);
+  const config: RegistryConfig = {
+    address: env.address('SIGNET_REGISTRY_ADDRESS', '127.0.0.1:50051'),
+    databaseUrl: env.required('DATABASE_URL'),
+    secretKey: env.required('SIGNET_SECRET_KEY'),
+    internalToken: readInternalToken(env),
+    adminKey: env.optional('SIGNET_ADMIN_KEY'),
+    metricsAddress: env.optionalAddress('SIGNET_METRICS_ADDRESS'),
+    logLevel: env.choice('SIGNET_LOG_LEVEL', logLevels, 'info'),
+    telemetry: readTelemetryConfig(env),
+  };
+  if (config.databaseUrl !== '' && !/^postgres(ql)?:\/\//.test(config.databaseUrl)) {
+    env.fault('DATABASE_URL must begin with postgres://');
+  }
+  if (config.adminKey !== undefined && !/^[\x21-\x7e]{32,128}$/.test(config.adminKey)) {
+    env.fault('SIGNET_ADMIN_KEY must have 32 to 128 printable characters without spaces');
+  }
+  env.done();
+  return config;
+}

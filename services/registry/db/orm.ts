@@ -1,0 +1,49 @@
+import { Migrator } from '@mikro-orm/migrations';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { ApiKeyEntity } from '../api-key/api-key.entity.ts';
+import { ProgramEntity, ProgramPreparationEntity, ProgramVersionEntity } from '../program/program.entity.ts';
+import { IdempotencyEntity } from '../repeat/idempotency.entity.ts';
+import { SignatureEntity, SignatureModuleEntity, SignatureVersionEntity } from '../signature/signature.entity.ts';
+import { Extensions000 } from './migrations/000-extensions.ts';
+import { Signatures001 } from './migrations/001-signatures.ts';
+import { Programs002 } from './migrations/002-programs.ts';
+import { Keys003 } from './migrations/003-keys.ts';
+
+/** Makes the ORM of the schema `registry`: an explicit list of entities and migrations, up to `connectionMax` connections. */
+export function createOrm(databaseUrl: string, connectionMax = 10): Promise<MikroORM> {
+  return MikroORM.init({
+    clientUrl: databaseUrl,
+    entities: [
+      SignatureEntity,
+      SignatureVersionEntity,
+      SignatureModuleEntity,
+      ProgramEntity,
+      ProgramVersionEntity,
+      ProgramPreparationEntity,
+      ApiKeyEntity,
+      IdempotencyEntity,
+    ],
+    extensions: [Migrator],
+    pool: { min: 0, max: connectionMax, idleTimeoutMillis: 30_000 },
+    driverOptions: {
+      application_name: 'signet-registry',
+      connectionTimeoutMillis: 5000,
+      keepAlive: true,
+      options: '-c jit=off -c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s',
+    },
+    debug: false,
+    // The driver's errors are translated and logged at our own door.
+    logger: () => {},
+    migrations: {
+      tableName: 'registry.migrations',
+      snapshot: false,
+      silent: true,
+      migrationsList: [
+        { name: '000-extensions', class: Extensions000 },
+        { name: '001-signatures', class: Signatures001 },
+        { name: '002-programs', class: Programs002 },
+        { name: '003-keys', class: Keys003 },
+      ],
+    },
+  });
+}

@@ -1,0 +1,124 @@
+import { AppError } from '@signet/kit/error/app-error.ts';
+import type { JsonRecord } from '../check/field-checks.ts';
+import type { Signature } from '../signature/signature.ts';
+
+/** Where a program stands in its life. */
+export const programStatuses = ['draft', 'initializing', 'ready', 'optimizing', 'error', 'archived'] as const;
+
+/** A state of a program. */
+export type ProgramStatus = (typeof programStatuses)[number];
+
+/** Which engines may serve a program. */
+export const adapterTypes = ['python_port', 'native', 'mock'] as const;
+
+/** A choice of engines. */
+export type AdapterType = (typeof adapterTypes)[number];
+
+/** How a version came to be. */
+export type VersionSource = 'create' | 'update' | 'optimize';
+
+/** Options of every call of a language model; what is absent is left to the endpoint. */
+export type LmOptions = {
+  readonly temperature?: number;
+  readonly maxTokens?: number;
+  readonly topP?: number;
+  readonly stop?: readonly string[];
+  /** A 64-bit integer as text. */
+  readonly seed?: string;
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+};
+
+/** How a program asks the model, its demos apart. */
+export type Configuration = {
+  readonly module: string;
+  readonly promptAdapter: string;
+  readonly lm: string;
+  readonly lmOptions: LmOptions;
+  readonly instructions: string;
+  /** JSON texts of objects. */
+  readonly modules: readonly string[];
+  readonly metadata: JsonRecord;
+};
+
+/** A program as it is kept. */
+export type Program = {
+  readonly id: string;
+  readonly slug: string;
+  readonly name: string;
+  readonly description: string;
+  readonly status: ProgramStatus;
+  readonly adapterType: AdapterType;
+  readonly signatureId?: string | null;
+  readonly signatureModule: string;
+  readonly variables: JsonRecord;
+  readonly optimizationHistory: JsonRecord[];
+  readonly dspyProgramId: string;
+  readonly errorMessage: string;
+  readonly servingVersion: number;
+  readonly latestVersion: number;
+  readonly fencingToken: number;
+  readonly quickKey?: string | null;
+  readonly labels: Record<string, string>;
+  readonly rowVersion: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+};
+
+/** What an engine made of a version. */
+export type Preparation = {
+  readonly state: 'none' | 'ready' | 'error';
+  readonly dspyProgramId: string;
+  readonly errorMessage: string;
+  readonly dialect: Readonly<Record<string, string>>;
+  readonly createTime: Date | undefined;
+};
+
+/** What a program was at one time; never changes, only its preparation does. */
+export type ProgramVersion = {
+  readonly id: string;
+  readonly programId: string;
+  readonly version: number;
+  readonly signature: Signature;
+  readonly configuration: Configuration;
+  /** JSON texts of objects, digits kept. */
+  readonly demos: readonly string[];
+  readonly parentVersion: number;
+  readonly source: VersionSource;
+  readonly preparation: Preparation;
+  readonly createTime: Date;
+};
+
+/** A program with its newest configuration: what callers see. */
+export type ProgramView = {
+  readonly program: Program;
+  readonly configuration: Configuration;
+  readonly demos: readonly string[];
+};
+
+/** A version that no engine has prepared. */
+export const unprepared: Preparation = {
+  state: 'none',
+  dspyProgramId: '',
+  errorMessage: '',
+  dialect: {},
+  createTime: undefined,
+};
+
+/** The error for a program that is not there, or not there for the caller. */
+export function programNotFound(named: string): AppError {
+  const resource = named.slice(0, 100);
+  return new AppError('PROGRAM_NOT_FOUND', `There is no program \`${resource}\``, { metadata: { resource } });
+}
+
+/** The error for a version that is not there. */
+export function versionNotFound(program: string, version: number): AppError {
+  return new AppError('VERSION_NOT_FOUND', `The program has no version ${version}`, {
+    metadata: { resource: `${program}/versions/${version}`, version: String(version) },
+  });
+}
+
+/** The error for an event that a program's state does not allow. */
+export function stateForbids(message: string, state: string, event: string): AppError {
+  return new AppError('STATE_FORBIDS', message, { metadata: { state, event } });
+}

@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { invariant } from '@signet/kit/error/app-error.ts';
+import { newId } from '@signet/kit/id.ts';
+import { decodePageToken, encodePageToken } from '@signet/kit/page-token.ts';
+import type { Session } from '../db/database.ts';
+import { wholeNumber } from '../db/page.ts';
+import type { Page } from '../page.ts';
+import { fromSnapshot, type Signature, toSnapshot } from '../signature/signature.ts';
+import { ProgramPreparationEntity, ProgramVersionEntity } from './program.entity.ts';
+import {
+  type Configuration,
+  type Preparation,
+  type Program,
+  type ProgramVersion,
+  type ProgramView,
+  unprepared,
+  type VersionSource,
+} from './program.ts';
+
+/** What a new version holds. */
+export type NewVersion = {
+  readonly signature: Signature;
+  readonly configuration: Configuration;
+  readonly demos: readonly string[];
+  readonly source: VersionSource;
+};
+
+/** Makes the store of versions and their preparations on a session. */
+export function createVersionStore({ em }: Session) {
+  const fresh = { disableIdentityMap: true } as const;
+  const preparations = async (versionIds: readonly string[]): Promise<Map<string, Preparation>> => {
+    const rows = await em.find(
+      ProgramPreparationEntity,
+      { versionId: { $in: [...versionIds] } },
+      { ...fresh, orderBy: { createTime: 'asc', id: 'asc' } },
+    );
+    const newest = new Map<string, Preparation>();
+    for (const row of rows) {
+      // Whatever one dialect came to, a version that is ready under another can be served.
+      if (row.state === 'error' && newest.get(row.versionId)?.state === 'ready') continue;
+      newest.set(row.versionId, row);
+    }
+    return newest;
+  };
+  const versionsOf = async (rows: readonly VersionRow[]): Promise<ProgramVersion[]> => {
+    const prepared = await preparations(rows.map(({ id }) => id));
+    return rows.map((row) => ({
+      ...row,
+      signature: fromSnapshot(row.signature),
+      preparation: prepared.get(row.id) ?? unprepared,
+    }));
+  };
+
+  return {
+    /** Stores a version; for the store of programs alone, which keeps the numbers. */
+    async insertVersion(programId: string, version: number, parent: number, given: NewVersion): Promise<void> {
+      const { configuration, source } = given;
+      await em.insert(ProgramVersionEntity, {
+        id: newId(),
+        programId,
+        version,
+        signature: toSnapshot(given.signature),
+        configuration,
+        demos: [...given.demos],
+        parentVersion: parent,
+        source,
+      });
+    },
+
+    /** Adds the newest configuration to a program. */
+    async view(program: Program): Promise<ProgramView> {
+      const { id: programId, latestVersion: version } = program;
+      const row = await em.findOne(ProgramVersionEntity, { programId, version }, fresh);
+      invariant(row !== null, 'a program without its newest version');
+      return { program, configuration: row.configuration, demos: row.demos };
+    },
+
+    /** Reads one version. */
+    async version(programId: string, version: number): Promise<ProgramVersion | undefined> {
+      const row = await em.findOne(ProgramVersionEntity, { programId, version }, fresh);
+      return row === null ? undefined : (await versionsOf([row]))[0];
+    },
+
+    /** Reads a page of a program's versions, newest first. */
+    async versions(programId: string, pageSize: number, pageToken: string): Promise<Page<ProgramVersion>> {
+      const bound = ['program versions', programId];
+      const before = decodePageToken(pageToken, bound, 1)?.[0];
+      const rows = await em.find(
+        ProgramVersionEntity,
+        { programId, ...(before === undefined ? {} : { version: { $lt: wholeNumber(before) } }) },
+        { ...fresh, orderBy: { version: 'desc' }, limit: pageSize + 1 },
+      );
+      const items = await versionsOf(rows.slice(0, pageSize));
+      const last = rows.length > pageSize ? items.at(-1) : undefined;
+      return { items, nextPageToken: last === undefined ? '' : encodePageToken(bound, [String(last.version)]) };
+    },
+
+    /**
+     * Stores what an engine made of a version under one dialect. The first answer stays, but for an error that a later success
+     * replaces. Gives back what is stored then. The program's watchers learn of it with its next `change`.
+     */
+    async putPreparation(versionId: string, given: Preparation): Promise<Preparation> {
+      const { dialect, dspyProgramId, errorMessage } = given;
+      const state = given.state === 'ready' ? ('ready' as const) : ('error' as const);
+      const dialectHash = hashDialect(dialect);
+      const key = { versionId, dialectHash };
+      const row = { id: newId(), ...key, dialect, state, dspyProgramId, errorMessage };
+      await em.createQueryBuilder(ProgramPreparationEntity).insert(row).onConflict().ignore().execute('run');
+      if (state === 'ready') {
+        const success = { state, dspyProgramId, errorMessage: '', createTime: new Date() };
+        await em.nativeUpdate(ProgramPreparationEntity, { ...key, state: 'error' }, success);
+      }
+      const stored = await em.findOne(ProgramPreparationEntity, key, fresh);
+      invariant(stored !== null, 'a preparation that was just written is gone');
+      return stored;
+    },
+  };
+}
+
+type VersionRow = Omit<ProgramVersion, 'signature' | 'preparation'> & {
+  readonly signature: ReturnType<typeof toSnapshot>;
+};
+
+function hashDialect(dialect: Readonly<Record<string, string>>): string {
+  const entries = Object.entries(dialect).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256').update(JSON.stringify(entries)).digest('hex');
+}
