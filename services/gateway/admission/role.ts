@@ -1,0 +1,72 @@
+import { type Principal, type Role, roles } from '@signet/kit/call-context.ts';
+import { AppError } from '@signet/kit/error/app-error.ts';
+
+/** The least role that each public method needs, by `/service/method`. A method without a row is denied to everybody. */
+export const roleTable: Readonly<Record<string, Role>> = {
+  ...rows('signet.v1.SignatureService', {
+    ParseSignature: 'editor',
+    CreateSignatureFromModule: 'editor',
+    ValidateModule: 'viewer',
+    GetSignature: 'viewer',
+    ListSignatures: 'viewer',
+    UpdateSignature: 'editor',
+    DeleteSignature: 'editor',
+    ActivateSignature: 'editor',
+    DeprecateSignature: 'editor',
+    ListSignatureVersions: 'viewer',
+    ListFieldTypes: 'viewer',
+  }),
+  ...rows('signet.v1.ProgramService', {
+    CreateProgram: 'editor',
+    GetProgram: 'viewer',
+    ListPrograms: 'viewer',
+    UpdateProgram: 'editor',
+    DeleteProgram: 'editor',
+    ArchiveProgram: 'editor',
+    ResetProgram: 'editor',
+    ListProgramVersions: 'viewer',
+    GetProgramVersion: 'viewer',
+  }),
+  ...rows('signet.v1.ApiKeyService', {
+    CreateApiKey: 'admin',
+    GetApiKey: 'admin',
+    ListApiKeys: 'admin',
+    UpdateApiKey: 'admin',
+    RevokeApiKey: 'admin',
+    DeleteApiKey: 'admin',
+    GetMe: 'viewer',
+  }),
+  ...rows('signet.v1.RuntimeService', {
+    InitializeProgram: 'editor',
+    ExecuteProgram: 'runner',
+    StreamProgram: 'runner',
+    QuickExecute: 'runner',
+  }),
+  ...rows('signet.v1.ExecutionService', {
+    CreateExecution: 'runner',
+    GetExecution: 'viewer',
+    ListExecutions: 'viewer',
+    DeleteExecution: 'editor',
+    RecentExecutions: 'viewer',
+    WaitExecution: 'viewer',
+    WatchExecution: 'viewer',
+    CancelExecution: 'runner',
+    RetryExecution: 'runner',
+    AddFeedback: 'runner',
+    GetProgramStats: 'viewer',
+    GetProgramStatistics: 'viewer',
+  }),
+};
+
+/** Throws ROLE_REQUIRED unless a key may call a method; what has no row is denied. */
+export function requireMethodRole(principal: Principal, path: string): void {
+  const needed = Object.hasOwn(roleTable, path) ? roleTable[path] : undefined;
+  if (needed === undefined) throw new AppError('ROLE_REQUIRED', 'no role may call this method');
+  if (roles.indexOf(principal.role) < roles.indexOf(needed)) {
+    throw new AppError('ROLE_REQUIRED', `this needs a key with the role ${needed}`, { metadata: { role: needed } });
+  }
+}
+
+function rows(service: string, methods: Readonly<Record<string, Role>>): Record<string, Role> {
+  return Object.fromEntries(Object.entries(methods).map(([method, role]) => [`/${service}/${method}`, role]));
+}

@@ -1,0 +1,76 @@
+import { systemClock } from '@signet/kit/clock.ts';
+import { createGrpcPeer } from '@signet/kit/grpc/client.ts';
+import { createLogger } from '@signet/kit/log/logger.ts';
+import type { Running } from '@signet/kit/process/run-main.ts';
+import { createTelemetry } from '@signet/kit/telemetry/telemetry.ts';
+import { createAuthenticate } from './admission/authenticate.grpc.ts';
+import { createKeyRing } from './admission/key.ts';
+import { createRateLimiter } from './admission/rate-limit.ts';
+import type { GatewayConfig } from './config.ts';
+import { loadContract } from './contract/public-methods.ts';
+import { createOwnerHealth } from './grpc/owner-health.ts';
+import { createGrpcDoor } from './grpc/server.ts';
+import { createUpstream } from './grpc/upstream.ts';
+import { createDocsPage } from './http/openapi/docs-page.ts';
+import { createOpenApi } from './http/openapi/document.ts';
+import { createHttpDoor } from './http/server.ts';
+import { createSystemPages } from './http/system-pages.ts';
+
+/** Failed attempts that an address has for each call that a key has. */
+const failuresPerCall = 10;
+
+/** Starts the gateway: both public doors over the two owners. */
+export async function createGatewayApp(config: GatewayConfig): Promise<Running> {
+  const log = createLogger('gateway', config.logLevel);
+  const telemetry = createTelemetry('gateway', config.telemetry);
+  const contract = loadContract();
+  const { internalToken, rateLimit } = config;
+
+  const registryPeer = createGrpcPeer({ telemetry, internalToken, peer: 'registry', address: config.registryAddress });
+  const failureLimit = rateLimit && { ...rateLimit, count: rateLimit.count * failuresPerCall };
+  const admission = {
+    keys: createKeyRing(createAuthenticate(registryPeer), systemClock),
+    calls: createRateLimiter(rateLimit, systemClock),
+    failures: createRateLimiter(failureLimit, systemClock),
+  };
+  const upstreams = {
+    registry: createUpstream({ telemetry, internalToken, owner: 'registry', address: config.registryAddress }),
+    executor: createUpstream({ telemetry, internalToken, owner: 'executor', address: config.executorAddress }),
+  };
+  const health = createOwnerHealth({ registry: config.registryAddress, executor: config.executorAddress });
+
+  let stopping = false;
+  const draining = (): boolean => stopping;
+  const forward = { telemetry, log, admission, upstreams, draining };
+  const openapi = createOpenApi(contract);
+  const pages = createSystemPages({
+    telemetry,
+    health,
+    admission,
+    draining,
+    openapi: () => openapi.text,
+    docs: createDocsPage(openapi),
+  });
+  const httpDoor = createHttpDoor({ ...forward, pages, heartbeatMs: config.heartbeatMs }, contract);
+  const grpcDoor = createGrpcDoor(forward, contract, health.implementation);
+
+  const closeAll = async (): Promise<void> => {
+    stopping = true;
+    health.drain();
+    await Promise.all([httpDoor.close(config.graceMs), grpcDoor.close(config.graceMs)]);
+    health.close();
+    registryPeer.close();
+    upstreams.registry.close();
+    upstreams.executor.close();
+    await telemetry.shutdown();
+  };
+  try {
+    await health.check();
+    const listening = { http: await httpDoor.listen(config.http), grpc: await grpcDoor.listen(config.grpc) };
+    log.info(listening, 'gateway is up');
+    return { listening, close: closeAll };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}

@@ -1,0 +1,21 @@
+/** A process that serves public services. */
+export type Owner = 'registry' | 'executor';
+
+/** Which process serves which public service; whole services are forwarded. */
+export const owners: Readonly<Record<string, Owner>> = {
+  'signet.v1.SignatureService': 'registry',
+  'signet.v1.ProgramService': 'registry',
+  'signet.v1.ApiKeyService': 'registry',
+  'signet.v1.RuntimeService': 'executor',
+  'signet.v1.ExecutionService': 'executor',
+};
+
+const minuteMs = 60_000;
+
+/**
+ * How long a call may last whose caller set no deadline, in milliseconds. The executor ends an attached run after a minute by
+ * itself, or when the request's own `timeout_ms` says so; a bound of a minute here would cut the longer ones short.
+ */
+export function defaultTimeoutMs(owner: Owner): number {
+  return owner === 'registry' ? minuteMs : 15 * minuteMs;
+}

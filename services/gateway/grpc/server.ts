@@ -1,0 +1,159 @@
+import {
+  Metadata,
+  type MethodDefinition,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type StatusObject,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { Histogram } from '@opentelemetry/api';
+import { type Address, formatAddress } from '@signet/kit/config/env.ts';
+import { AppError } from '@signet/kit/error/app-error.ts';
+import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { addReflection } from '@signet/kit/grpc/reflection.ts';
+import { channelOptions } from '@signet/kit/grpc/server.ts';
+import { toStatusObject } from '@signet/kit/grpc/status.ts';
+import type { HealthImplementation } from 'grpc-health-check';
+import type { Contract, PublicMethod } from '../contract/public-methods.ts';
+import { type ForwardDeps, ForwardedExchange } from './forward.ts';
+import type { AnswerHeaders, UpstreamFailure } from './upstream.ts';
+
+/** The public gRPC door. */
+export type GrpcDoor = {
+  /** Starts; answers where it listens. */
+  listen(address: Address): Promise<string>;
+  /** Takes no new calls, waits for those that run at most `graceMs`, then cuts them. */
+  close(graceMs: number): Promise<void>;
+};
+
+const identity = (bytes: Buffer): Buffer => bytes;
+
+/** Serves every public method by forwarding its bytes, and health and reflection. */
+export function createGrpcDoor(deps: ForwardDeps, contract: Contract, health: HealthImplementation): GrpcDoor {
+  const server = new Server({ ...channelOptions, 'grpc.max_connection_age_grace_ms': 10_000 });
+  const durations = deps.telemetry.meter.createHistogram('rpc.server.call.duration', { unit: 'ms' });
+  const services = [...new Set(contract.methods.map((method) => method.service))];
+  for (const service of services) {
+    const definitions: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+    const handlers: UntypedServiceImplementation = {};
+    for (const method of contract.methods.filter((one) => one.service === service)) {
+      definitions[method.name] = {
+        path: method.path,
+        requestStream: false,
+        responseStream: method.streams,
+        requestSerialize: identity,
+        requestDeserialize: identity,
+        responseSerialize: identity,
+        responseDeserialize: identity,
+      };
+      handlers[method.name] = method.streams
+        ? streamHandler(deps, method, durations)
+        : unaryHandler(deps, method, durations);
+    }
+    server.addService(definitions as ServiceDefinition, handlers);
+  }
+  health.addToServer(server);
+  addReflection(server, services);
+  return {
+    async listen(address) {
+      const port = await new Promise<number>((resolve, reject) => {
+        server.bindAsync(formatAddress(address), ServerCredentials.createInsecure(), (error, bound) =>
+          error === null ? resolve(bound) : reject(Object.assign(error, { code: 'EADDRINUSE' })),
+        );
+      });
+      return formatAddress({ host: address.host, port });
+    },
+    async close(graceMs) {
+      const timer = setTimeout(() => server.forceShutdown(), graceMs);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(timer);
+    },
+  };
+}
+
+function unaryHandler(deps: ForwardDeps, method: PublicMethod, durations: Histogram) {
+  return (
+    call: ServerUnaryCall<Buffer, Buffer>,
+    callback: (error: Partial<StatusObject> | null, bytes?: Buffer) => void,
+  ) => {
+    const exchange = new ForwardedExchange(deps, method, call, durations);
+    const fail = (thrown: unknown): void => {
+      exchange.end(thrown);
+      callback(toStatusObject(thrown));
+    };
+    exchange
+      .admit()
+      .then((admitted) => {
+        if (call.cancelled) return fail(new AppError('CANCELLED', 'The caller went away'));
+        const cancel = deps.upstreams[method.owner].unary(
+          exchange.forwarded(admitted, call.request),
+          (failure, bytes, headers) => {
+            exchange.end(failure?.error);
+            const metadata = answerMetadata(headers);
+            if (metadata !== undefined && failure === undefined) call.sendMetadata(metadata);
+            if (failure === undefined) callback(null, bytes);
+            else callback(statusOf(failure));
+          },
+        );
+        call.on('cancelled', cancel);
+      })
+      .catch(fail);
+  };
+}
+
+function streamHandler(deps: ForwardDeps, method: PublicMethod, durations: Histogram) {
+  return (call: ServerWritableStream<Buffer, Buffer>): void => {
+    const exchange = new ForwardedExchange(deps, method, call, durations);
+    const fail = (thrown: unknown): void => {
+      exchange.end(thrown);
+      call.emit('error', toStatusObject(thrown));
+    };
+    exchange
+      .admit()
+      .then((admitted) => {
+        if (call.cancelled) return fail(new AppError('CANCELLED', 'The caller went away'));
+        const upstream = deps.upstreams[method.owner].stream(exchange.forwarded(admitted, call.request), {
+          headers(headers) {
+            const metadata = answerMetadata(headers);
+            if (metadata !== undefined) call.sendMetadata(metadata);
+          },
+          message(bytes) {
+            if (!call.cancelled && !call.write(bytes)) upstream.pause();
+          },
+          end(failure) {
+            exchange.end(failure?.error);
+            if (failure === undefined) call.end();
+            else call.emit('error', statusOf(failure));
+          },
+        });
+        call.on('drain', () => upstream.resume());
+        call.on('cancelled', () => {
+          upstream.cancel();
+          // A paused stream would never tell its end.
+          upstream.resume();
+        });
+      })
+      .catch(fail);
+  };
+}
+
+// HTTP's own words stay behind; where a resource is to be found is of use to every caller.
+function answerMetadata(headers: AnswerHeaders): Metadata | undefined {
+  if (headers.location === undefined) return undefined;
+  const metadata = new Metadata();
+  metadata.set('location', headers.location);
+  return metadata;
+}
+
+// A status with details is passed on as it is; what the transport said is put in our words.
+function statusOf(failure: UpstreamFailure): Partial<StatusObject> {
+  const details = failure.raw.metadata?.get('grpc-status-details-bin')[0];
+  const { reason } = normalizeError(failure.error);
+  if (!Buffer.isBuffer(details) || reason === 'INTERNAL') return toStatusObject(failure.error);
+  const metadata = new Metadata();
+  metadata.set('grpc-status-details-bin', details);
+  return { code: failure.raw.code, details: failure.raw.details, metadata };
+}

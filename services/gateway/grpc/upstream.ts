@@ -1,0 +1,182 @@
+import { Channel, credentials, status as grpcStatus, Metadata, type StatusObject } from '@grpc/grpc-js';
+import type { Context } from '@opentelemetry/api';
+import { encodePrincipal, type Principal } from '@signet/kit/call-context.ts';
+import type { AppError } from '@signet/kit/error/app-error.ts';
+import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { channelOptions } from '@signet/kit/grpc/server.ts';
+import { fromServiceError } from '@signet/kit/grpc/status.ts';
+import { endSpan, SpanKind, startSpan } from '@signet/kit/telemetry/span.ts';
+import type { Telemetry } from '@signet/kit/telemetry/telemetry.ts';
+import { traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
+
+/** What the gateway needs to call an owner. */
+export type UpstreamDeps = {
+  readonly telemetry: Telemetry;
+  readonly internalToken: string;
+  /** What the owner is called in messages. */
+  readonly owner: string;
+  /** `host:port`. */
+  readonly address: string;
+};
+
+/** One call to be forwarded; the message stays bytes. */
+export type ForwardedCall = {
+  readonly path: string;
+  readonly message: Buffer;
+  /** When the caller stops waiting, in milliseconds since 1970. */
+  readonly deadlineMs: number;
+  readonly principal: Principal;
+  /** The server span that this call is a child of. */
+  readonly trace: Context;
+  /** Request metadata that travels on: `prefer` and `signet-payload` only. */
+  readonly metadata: Readonly<Record<string, string | undefined>>;
+};
+
+/** What an owner says before its answer. */
+export type AnswerHeaders = { readonly httpStatus: string | undefined; readonly location: string | undefined };
+
+/** Ends a call early; without effect once it has ended. */
+export type Cancel = () => void;
+
+/** Hears what becomes of a stream; `end` comes once and last. */
+export type StreamListener = {
+  headers(headers: AnswerHeaders): void;
+  message(bytes: Buffer): void;
+  end(failure: UpstreamFailure | undefined): void;
+};
+
+/** A stream under way. */
+export type StreamHandle = { cancel: Cancel; pause(): void; resume(): void };
+
+/** Why a call failed: as our error, and as it came. */
+export type UpstreamFailure = { readonly error: AppError; readonly raw: StatusObject };
+
+/** A channel to the owner of public services, for bytes. */
+export type Upstream = {
+  unary(
+    call: ForwardedCall,
+    done: (failure: UpstreamFailure | undefined, message: Buffer, headers: AnswerHeaders) => void,
+  ): Cancel;
+  stream(call: ForwardedCall, listener: StreamListener): StreamHandle;
+  close(): void;
+};
+
+const noHeaders: AnswerHeaders = { httpStatus: undefined, location: undefined };
+
+/** Opens a channel; it connects at its first use and again whenever it broke. */
+export function createUpstream(deps: UpstreamDeps): Upstream {
+  // Calls are made on the channel itself: a grpc-js client would add its interceptors and a stack trace to each, which is a
+  // fifth of the gateway's work.
+  const channel = new Channel(deps.address, credentials.createInsecure(), {
+    ...channelOptions,
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.min_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 2000,
+  });
+  const bearer = `Bearer ${deps.internalToken}`;
+
+  const begin = (call: ForwardedCall) => {
+    const { span, context } = startSpan(deps.telemetry.tracer, call.path.slice(1), call.trace, SpanKind.CLIENT);
+    const metadata = new Metadata();
+    metadata.set('authorization', bearer);
+    metadata.set('signet-principal', principalText(call.principal));
+    const traceparent = traceparentOf(context);
+    if (traceparent !== '') metadata.set('traceparent', traceparent);
+    for (const name in call.metadata) {
+      const value = call.metadata[name];
+      if (value !== undefined) metadata.set(name, value);
+    }
+    const upstream = channel.createCall(call.path, call.deadlineMs, null, null, null);
+    return { span, metadata, upstream };
+  };
+  const send = (upstream: ReturnType<Channel['createCall']>, message: Buffer): void => {
+    upstream.sendMessageWithContext({}, message);
+    upstream.halfClose();
+    upstream.startRead();
+  };
+
+  return {
+    unary(call, done) {
+      const { span, metadata, upstream } = begin(call);
+      let headers = noHeaders;
+      let answer: Buffer | undefined;
+      upstream.start(metadata, {
+        onReceiveMetadata(received) {
+          headers = readHeaders(received);
+        },
+        onReceiveMessage(bytes: Buffer) {
+          answer = bytes;
+        },
+        onReceiveStatus(raw) {
+          const failure = failureOf(raw, deps.owner, answer !== undefined);
+          endSpan(span, failure?.error);
+          done(failure, answer ?? noBytes, headers);
+        },
+      });
+      send(upstream, call.message);
+      return () => upstream.cancelWithStatus(grpcStatus.CANCELLED, 'The caller went away');
+    },
+    stream(call, listener) {
+      const { span, metadata, upstream } = begin(call);
+      let paused = false;
+      let readDue = false;
+      upstream.start(metadata, {
+        onReceiveMetadata: (received) => listener.headers(readHeaders(received)),
+        onReceiveMessage(bytes: Buffer) {
+          listener.message(bytes);
+          if (paused) readDue = true;
+          else upstream.startRead();
+        },
+        onReceiveStatus(raw) {
+          const failure = failureOf(raw, deps.owner, true);
+          endSpan(span, failure?.error);
+          listener.end(failure);
+        },
+      });
+      send(upstream, call.message);
+      return {
+        cancel: () => upstream.cancelWithStatus(grpcStatus.CANCELLED, 'The caller went away'),
+        pause() {
+          paused = true;
+        },
+        resume() {
+          paused = false;
+          if (readDue) upstream.startRead();
+          readDue = false;
+        },
+      };
+    },
+    close() {
+      channel.close();
+    },
+  };
+}
+
+const noBytes = Buffer.alloc(0);
+
+// Principals are few and live as long as their cached key.
+const principalTexts = new WeakMap<Principal, string>();
+
+function principalText(principal: Principal): string {
+  let text = principalTexts.get(principal);
+  if (text === undefined) {
+    text = encodePrincipal(principal);
+    principalTexts.set(principal, text);
+  }
+  return text;
+}
+
+function readHeaders(metadata: Metadata): AnswerHeaders {
+  return {
+    httpStatus: metadata.get('signet-http-status')[0]?.toString(),
+    location: metadata.get('location')[0]?.toString(),
+  };
+}
+
+function failureOf(raw: StatusObject, owner: string, answered: boolean): UpstreamFailure | undefined {
+  if (raw.code === grpcStatus.OK && answered) return undefined;
+  const thrown = Object.assign(new Error(`${owner}: ${grpcStatus[raw.code]} ${raw.details}`), raw);
+  // UNAUTHENTICATED can only mean our own token, as the caller's key was checked here: the caller cannot mend that.
+  const ours = raw.code === grpcStatus.UNAUTHENTICATED || raw.code === grpcStatus.OK;
+  return { error: ours ? normalizeError(thrown) : fromServiceError(thrown, owner), raw };
+}

@@ -1,0 +1,138 @@
+import type { Server } from 'node:http';
+import { type Address, formatAddress } from '@signet/kit/config/env.ts';
+import { AppError } from '@signet/kit/error/app-error.ts';
+import { messageLimitBytes } from '@signet/kit/grpc/deserialize.ts';
+import Fastify, { type FastifyHttpOptions, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Contract } from '../contract/public-methods.ts';
+import type { ForwardDeps } from '../grpc/forward.ts';
+import { HttpExchange } from './exchange.ts';
+import { refuse, refuseConnection } from './refusal.ts';
+import { createMatcher, type Matcher, routeNotFound } from './routes.ts';
+import type { SystemPages } from './system-pages.ts';
+import { type OpenCall, transcode } from './transcode.ts';
+
+/** The public HTTP door. */
+export type HttpDoor = {
+  /** Starts; answers where it listens. */
+  listen(address: Address): Promise<string>;
+  /** Takes no new requests, waits for those that run at most `graceMs`, then ends them with SHUTTING_DOWN. */
+  close(graceMs: number): Promise<void>;
+};
+
+/** What the HTTP door needs besides what both doors need. */
+export type HttpDoorDeps = ForwardDeps & {
+  readonly pages: SystemPages;
+  /** Milliseconds of silence after which a stream gets a comment. */
+  readonly heartbeatMs: number;
+};
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    exchange: HttpExchange | undefined;
+  }
+}
+
+const serverOptions = {
+  bodyLimit: messageLimitBytes,
+  // Bounds how long a request may take to arrive, not how long it may run.
+  requestTimeout: 30_000,
+  keepAliveTimeout: 65_000,
+  http: { headersTimeout: 10_000, maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 2000 },
+  exposeHeadRoutes: false,
+  return503OnClosing: false,
+  // One route takes all: fastify's router cannot express `{x}:verb`, and the raw path is decoded once, by us.
+  rewriteUrl: () => '/',
+  clientErrorHandler: refuseConnection,
+} satisfies FastifyHttpOptions<Server>;
+
+/** Milliseconds that last answers have to reach their callers when the door closes. */
+const lastWordsMs = 250;
+
+/** Serves every annotated method by turning JSON into its message and back; nothing here knows a method by name. */
+export function createHttpDoor(deps: HttpDoorDeps, contract: Contract): HttpDoor {
+  const matcher = createMatcher(contract.methods);
+  const durations = deps.telemetry.meter.createHistogram('http.server.request.duration', { unit: 'ms' });
+  const open = new Set<OpenCall>();
+  const app = Fastify(serverOptions);
+  app.decorateRequest('exchange', undefined);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+
+  const exchangeOf = (request: FastifyRequest, reply: FastifyReply): HttpExchange => {
+    request.exchange ??= new HttpExchange(deps, durations, request.raw, reply.raw, request.originalUrl);
+    return request.exchange;
+  };
+  app.addHook('onRequest', (request, reply, done) => {
+    const later = enter(deps, matcher, exchangeOf(request, reply));
+    if (later === undefined) done();
+    else later.then(() => done(), done);
+  });
+  app.setErrorHandler((error, request, reply) => {
+    reply.hijack();
+    refuse(exchangeOf(request, reply), reply.raw, error);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const exchange = exchangeOf(request, reply);
+    reply.hijack();
+    refuse(exchange, reply.raw, notTaken(matcher, exchange.path));
+  });
+  app.route({
+    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+    url: '/',
+    handler: (request, reply) => {
+      const exchange = exchangeOf(request, reply);
+      // All answers are written by us, refusals of what throws here included.
+      reply.hijack();
+      try {
+        if (deps.pages.has(exchange.path)) deps.pages.serve(exchange, reply.raw);
+        else if (request.raw.method === 'OPTIONS') answerOptions(matcher, exchange, reply);
+        else transcode({ ...deps, open }, exchange, request.body as Buffer | undefined, reply.raw);
+      } catch (error) {
+        refuse(exchange, reply.raw, error);
+      }
+    },
+  });
+
+  return {
+    async listen(address) {
+      await app.listen({ host: address.host.replace(/^\[|\]$/g, ''), port: address.port });
+      const bound = app.server.address();
+      return formatAddress({ host: address.host, port: typeof bound === 'object' ? (bound?.port ?? 0) : 0 });
+    },
+    async close(graceMs) {
+      const timer = setTimeout(() => {
+        for (const call of open) call.end(shuttingDown());
+        setTimeout(() => app.server.closeAllConnections(), lastWordsMs).unref();
+      }, graceMs);
+      await app.close();
+      clearTimeout(timer);
+    },
+  };
+}
+
+// What has to hold before a body is read: a route, a key, a role, a place in the limit, a media type.
+function enter(deps: HttpDoorDeps, matcher: Matcher, exchange: HttpExchange): undefined | Promise<void> {
+  const method = exchange.request.method ?? '';
+  if (deps.pages.has(exchange.path) || method === 'OPTIONS') return undefined;
+  exchange.matched(matcher.match(method, exchange.path));
+  if (deps.draining()) throw shuttingDown();
+  const later = exchange.admit(exchange.match!.route.method.path);
+  if (later === undefined) return exchange.checkMediaType();
+  return later.then(() => exchange.checkMediaType());
+}
+
+function shuttingDown(): AppError {
+  return new AppError('SHUTTING_DOWN', 'The gateway is shutting down', { retryAfterMs: 1000 });
+}
+
+function notTaken(matcher: Matcher, path: string): AppError {
+  const allow = matcher.allowed(path).join(', ');
+  if (allow === '') return routeNotFound(path);
+  return new AppError('METHOD_NOT_ALLOWED', `This path takes ${allow}`, { metadata: { allow } });
+}
+
+function answerOptions(matcher: Matcher, exchange: HttpExchange, reply: FastifyReply): void {
+  const allowed = matcher.allowed(exchange.path);
+  if (allowed.length === 0) throw routeNotFound(exchange.path);
+  reply.raw.writeHead(204, { ...exchange.answerHeaders(), allow: allowed.join(', ') }).end();
+}
