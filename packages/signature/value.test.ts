@@ -69,6 +69,18 @@ describe('faults', () => {
 });
 
 describe('a checker', () => {
+  it('SIG-22 fills in a default that is None, whatever the type', () => {
+    const { inputs } = parseSpec('q: str, rest: Any = None -> answer');
+    const checked = checkValues(inputs, new Map([['q', 'x']]));
+    expect(checked).toEqual({
+      ok: true,
+      values: new Map<string, JsonValue>([
+        ['q', 'x'],
+        ['rest', null],
+      ]),
+    });
+  });
+
   it('leaves out what is missing where only a part is asked for', () => {
     const fields = parseSpec('a: int = 5, b: str | None, c: str -> d').inputs;
     expect(shown(checkValues(fields, parseJson('{"c":"x"}'), { partial: true }))).toBe('{"c":"x"}');

@@ -67,7 +67,9 @@ type FieldCheck = (value: JsonValue | undefined, run: Run) => JsonValue | undefi
 function compileField(field: Field, strict: boolean, partial: boolean): FieldCheck {
   const check = compileType(field.type, strict ? 'strict' : 'lax');
   const satisfies = field.constraints.length > 0 ? compileConstraints(field.constraints) : undefined;
-  const absent = partial ? undefined : (field.default ?? (admitsNone(field.type) ? null : undefined));
+  // Not `??`: a default may be None itself, also of a type such as Any that does not stand for it.
+  const fallback = field.default !== undefined ? field.default : admitsNone(field.type) ? null : undefined;
+  const absent = partial ? undefined : fallback;
   return (value, run) => {
     if (value === undefined) {
       if (absent === undefined && !partial) refuse(run, 'FIELD_MISSING', `the field \`${field.name}\` is missing`);

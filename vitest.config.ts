@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config';
+
+const report = process.env.SIGNET_TEST_REPORT;
+
+export default defineConfig({
+  test: {
+    include: ['packages/**/*.test.ts', 'services/**/*.test.ts', 'proto/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/.signet/**'],
+    globalSetup: ['test/support/global-postgres.ts'],
+    pool: 'forks',
+    // Each file may start servers, a database and Python of its own: more files at once only make each other late.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 90_000,
+    teardownTimeout: 20_000,
+    reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
+  },
+});
