@@ -86,7 +86,7 @@ def test_names_that_pydantic_and_dspy_know_are_fields_like_others(shared: Sideca
     with session(shared, lambda call: f"[[ ## {name} ## ]]\nz", named) as executor:
         result = executor.run({"q": "?"})
         assert isinstance(result, pb.Result), result
-        assert result.outputs_json.decode() == f'{{"{name}": "z"}}'
+        assert result.outputs_json.decode() == f'{{"{name}":"z"}}'
 
 
 def test_defaults_and_constraints_reach_the_prompt(shared: Sidecar) -> None:
@@ -98,7 +98,7 @@ def test_defaults_and_constraints_reach_the_prompt(shared: Sidecar) -> None:
     with session(shared, lambda call: "[[ ## completed ## ]]", made) as executor:
         result = executor.run({})
         assert isinstance(result, pb.Result), result
-        assert result.outputs_json == b'{"p": 0.5}'
+        assert result.outputs_json == b'{"p":0.5}'
         system, user = executor.calls[0].messages
         assert "1. `p` (float): a share\nConstraints: less than or equal to: 1, greater than or equal to: 0.0" in system.content
         assert "[[ ## q ## ]]\ngiven\n" in user.content

@@ -105,8 +105,8 @@ def test_typed_outputs_keep_digits_and_points(shared: Sidecar) -> None:
         result = executor.run({"q": "?"})
         assert isinstance(result, pb.Result), result
         assert result.outputs_json.decode() == (
-            '{"big": 123456789012345678901234567890, "ratio": 1.0, "flag": true, "names": ["a", "b"], "pair": [1, 2.0],'
-            ' "many": [1, 2, 3], "maybe": null, "label": 2, "free": {"n": 9007199254740993, "x": 1.0}, "table": {"r": [1.0, 2.5]}}'
+            '{"big":123456789012345678901234567890,"ratio":1.0,"flag":true,"names":["a","b"],"pair":[1,2.0],'
+            '"many":[1,2,3],"maybe":null,"label":2,"free":{"n":9007199254740993,"x":1.0},"table":{"r":[1.0,2.5]}}'
         )
 
 

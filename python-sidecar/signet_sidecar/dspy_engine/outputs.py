@@ -39,7 +39,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain, separators=(",", ":"))
 
 
 def write_outputs(prediction: Any, names: tuple[str, ...]) -> bytes:

@@ -34,6 +34,8 @@ def main() -> None:
     params.cpuparams.n_threads = options.threads
     params.cpuparams_batch.n_threads = options.threads
     params.cache_ram_mib = 256
+    # So small a model needs its likeliest word; a request that names a temperature still gets its own.
+    params.sampling.temp = 0.0
     params.endpoint_slots = False
     params.ui = False
     # A page in a browser must not be able to use the machine's model.
