@@ -61,7 +61,7 @@ async function start(
   closers: (() => Promise<unknown>)[],
 ): Promise<Record<string, string>> {
   const { databaseUrl, internalToken } = config;
-  const telemetry = createTelemetry('executor', config.telemetry);
+  const telemetry = createTelemetry('signet-executor', config.telemetry);
   closers.push(() => telemetry.shutdown());
   const database = openDatabase({ log }, databaseUrl, { connectionMax: 10 });
   const recordDatabase = openDatabase({ log }, databaseUrl, { connectionMax: 2, settings: byIndexAlways });

@@ -22,7 +22,7 @@ const failuresPerCall = 10;
 /** Starts the gateway: both public doors over the two owners. */
 export async function createGatewayApp(config: GatewayConfig): Promise<Running> {
   const log = createLogger('gateway', config.logLevel);
-  const telemetry = createTelemetry('gateway', config.telemetry);
+  const telemetry = createTelemetry('signet-gateway', config.telemetry);
   const contract = loadContract();
   const { internalToken, rateLimit } = config;
 

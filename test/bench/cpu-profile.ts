@@ -1,19 +1,23 @@
 import { readFileSync } from 'node:fs';
 
-/** Self time of one function or place, in microseconds. */
-export type SelfTime = { readonly name: string; readonly selfUs: number };
+/** Time of one function or place, in microseconds of the profile. */
+export type SpentTime = { readonly name: string; readonly us: number };
 
 /** What a CPU profile says, largest first; idle time is left out. */
 export type ProfileSummary = {
   readonly totalUs: number;
-  readonly functions: readonly SelfTime[];
-  /** By package, by file of our own, by Node's own code. */
-  readonly places: readonly SelfTime[];
+  /** Own time by function. */
+  readonly functions: readonly SpentTime[];
+  /** Own time by package, by file of our own, by part of Node. */
+  readonly places: readonly SpentTime[];
+  /** Time of our own functions with all that they call before they wait. */
+  readonly inclusive: readonly SpentTime[];
 };
 
 type Profile = {
   readonly nodes: readonly {
     readonly id: number;
+    readonly children?: readonly number[];
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
   }[];
   readonly samples: readonly number[];
@@ -24,26 +28,59 @@ type Profile = {
 export function readCpuProfile(path: string): ProfileSummary {
   const profile = JSON.parse(readFileSync(path, 'utf8')) as Profile;
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
+  const own = new Map<number, number>();
+  for (const [index, id] of profile.samples.entries()) {
+    if (frames.get(id)?.functionName === '(idle)') continue;
+    // The time until the next sample belongs to this one.
+    own.set(id, (own.get(id) ?? 0) + (profile.timeDeltas[index + 1] ?? 0));
+  }
   const functions = new Map<string, number>();
   const places = new Map<string, number>();
-  let totalUs = 0;
-  for (const [index, id] of profile.samples.entries()) {
-    const frame = frames.get(id);
-    // Time until the next sample belongs to this one.
-    const us = profile.timeDeltas[index + 1] ?? 0;
-    if (frame === undefined || frame.functionName === '(idle)') continue;
+  for (const [id, us] of own) {
+    const frame = frames.get(id)!;
     const place = placeOf(frame.url, frame.functionName);
-    const name =
-      frame.url === ''
-        ? frame.functionName
-        : `${frame.functionName || '(anonymous)'} ${shorten(frame.url)}:${frame.lineNumber + 1}`;
-    functions.set(name, (functions.get(name) ?? 0) + us);
+    functions.set(nameOf(frame), (functions.get(nameOf(frame)) ?? 0) + us);
     places.set(place, (places.get(place) ?? 0) + us);
-    totalUs += us;
   }
-  const sorted = (times: Map<string, number>): SelfTime[] =>
-    [...times].map(([name, selfUs]) => ({ name, selfUs })).sort((a, b) => b.selfUs - a.selfUs);
-  return { totalUs, functions: sorted(functions), places: sorted(places) };
+  const totalUs = [...own.values()].reduce((sum, us) => sum + us, 0);
+  return {
+    totalUs,
+    functions: sort(functions),
+    places: sort(places),
+    inclusive: sort(sumInclusive(profile, own)),
+  };
+}
+
+type Frame = Profile['nodes'][number]['callFrame'];
+
+function nameOf({ url, functionName, lineNumber }: Frame): string {
+  return url === '' ? functionName : `${functionName || '(anonymous)'} ${shorten(url)}:${lineNumber + 1}`;
+}
+
+function sort(times: ReadonlyMap<string, number>): SpentTime[] {
+  return [...times].map(([name, us]) => ({ name, us })).sort((a, b) => b.us - a.us);
+}
+
+function sumInclusive(profile: Profile, own: ReadonlyMap<number, number>): Map<string, number> {
+  const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
+  const sums = new Map<string, number>();
+  // A function that stands on the stack twice is counted where it stands first.
+  const walk = (id: number, above: ReadonlySet<string>): number => {
+    const node = nodes.get(id)!;
+    const { url } = node.callFrame;
+    const name = nameOf(node.callFrame);
+    const counted = isOurs(url) && !above.has(name);
+    const below = counted ? new Set([...above, name]) : above;
+    const us = (node.children ?? []).reduce((sum, child) => sum + walk(child, below), own.get(id) ?? 0);
+    if (counted) sums.set(name, (sums.get(name) ?? 0) + us);
+    return us;
+  };
+  walk(profile.nodes[0]!.id, new Set());
+  return sums;
+}
+
+function isOurs(url: string): boolean {
+  return !url.includes('/node_modules/') && /\/(?:services|packages)\//.test(url);
 }
 
 function placeOf(url: string, functionName: string): string {

@@ -40,7 +40,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
   if (!(seconds >= 0.5 && seconds <= 120)) throw new TypeError('--seconds must be between 0.5 and 120');
   return {
     seconds,
-    warmUpSeconds: Math.min(2, Math.max(0.5, seconds / 3)),
+    warmUpSeconds: Math.min(1, Math.max(0.5, seconds / 3)),
     only: values.only,
     json: values.json,
     profile: values.profile,

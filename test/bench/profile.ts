@@ -1,7 +1,8 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '@signet/kit/testing/eventually.ts';
-import { type ProfileSummary, readCpuProfile } from './cpu-profile.ts';
+import { cpuBetween, readCpu } from './cpu-meter.ts';
+import { type ProfileSummary, readCpuProfile, type SpentTime } from './cpu-profile.ts';
 import { type Door, startSignet } from './signet.ts';
 import type { StageContext } from './stages.ts';
 
@@ -28,31 +29,51 @@ async function profileEngine(context: StageContext, folder: string, python: stri
   ];
   for (const [name, door] of doors) {
     if (!bench.wants(`Signet, ${engine}, ${name}`)) continue;
-    await bench.runDoor(door, IN_FLIGHT, 2 * bench.options.warmUpSeconds);
-    const pids = PROFILED.map((process) => signet.pids[process]?.[0] ?? 0);
-    for (const pid of pids) process.kill(pid, 'SIGUSR2');
-    const report = await bench.runDoor(door, IN_FLIGHT, bench.options.seconds);
-    for (const pid of pids) process.kill(pid, 'SIGUSR2');
-    process.stdout.write(`\n## ${engine} engine, ${name}, ${IN_FLIGHT} in flight: ${report.calls} calls\n`);
-    for (const [index, pid] of pids.entries()) {
-      const file = join(folder, `${pid}.cpuprofile`);
-      await eventually(async () => {
-        if (!existsSync(file)) throw new Error(`${PROFILED[index]} wrote no profile`);
-      });
-      print(PROFILED[index] ?? '', readCpuProfile(file), report.calls);
-      rmSync(file);
-    }
+    await profileDoor(context, { title: `${engine} engine, ${name}`, door, folder, pids: signet.pids });
   }
   await signet.close();
 }
 
-function print(name: string, { totalUs, places, functions }: ProfileSummary, calls: number): void {
-  const line = ({ name: what, selfUs }: { name: string; selfUs: number }): string =>
-    `  ${(selfUs / calls).toFixed(1).padStart(7)} µs ${((selfUs / totalUs) * 100).toFixed(1).padStart(5)} %  ${what}`;
+type ProfileInput = {
+  readonly title: string;
+  readonly door: Door;
+  readonly folder: string;
+  readonly pids: Readonly<Record<string, readonly number[]>>;
+};
+
+async function profileDoor({ bench }: StageContext, { title, door, folder, pids }: ProfileInput): Promise<void> {
+  await bench.warmDoor(door, IN_FLIGHT);
+  const groups = Object.fromEntries(PROFILED.map((name) => [name, pids[name] ?? []]));
+  const signalAll = (): void => {
+    for (const [pid = 0] of Object.values(groups)) process.kill(pid, 'SIGUSR2');
+  };
+  signalAll();
+  const before = readCpu(groups);
+  const report = await bench.runDoor(door, IN_FLIGHT, bench.options.seconds);
+  const used = cpuBetween(before, readCpu(groups));
+  signalAll();
+  process.stdout.write(`\n## ${title}, ${IN_FLIGHT} in flight: ${report.calls} calls\n`);
+  for (const [name, [pid = 0]] of Object.entries(groups)) {
+    const file = join(folder, `${pid}.cpuprofile`);
+    await eventually(() => {
+      if (!existsSync(file)) throw new Error(`${name} wrote no profile`);
+    });
+    print(name, readCpuProfile(file), ((used[name] ?? 0) * 1000) / report.calls);
+    rmSync(file);
+  }
+}
+
+// The profiler's clock goes on while a process waits for a core; so its shares are taken, of the CPU time that was measured.
+function print(name: string, summary: ProfileSummary, cpuUs: number): void {
+  const line = ({ name: what, us }: SpentTime): string => {
+    const share = us / summary.totalUs;
+    return `  ${(share * cpuUs).toFixed(1).padStart(7)} µs ${(share * 100).toFixed(1).padStart(5)} %  ${what}`;
+  };
   const text = [
-    `\n### ${name}: ${(totalUs / calls).toFixed(0)} µs a call`,
-    ...['by place', ...places.slice(0, 16).map(line)],
-    ...['by function', ...functions.slice(0, 30).map(line)],
+    `\n### ${name}: ${cpuUs.toFixed(0)} µs CPU a call, the profiler's own included`,
+    ...['own time by place', ...summary.places.slice(0, 20).map(line)],
+    ...['own time by function', ...summary.functions.slice(0, 25).map(line)],
+    ...['our functions with what they call', ...summary.inclusive.slice(0, 40).map(line)],
   ];
   process.stdout.write(`${text.join('\n')}\n`);
 }

@@ -120,9 +120,9 @@ async function measureDoors(
 ): Promise<void> {
   for (const [name, door] of doors) {
     if (!bench.wants(name)) continue;
-    // Once per door and longer than for a cell: compilers want some thousand calls.
+    // Once per door; a cell's own warm-up is for what its load changes.
     await bench.setModel(0, gapMs);
-    await bench.runDoor(door, 32, 2 * bench.options.warmUpSeconds);
+    await bench.warmDoor(door, 32);
     for (const delayMs of delaysMs) {
       for (const inFlight of IN_FLIGHT) {
         const run = (calls: number, seconds: number) => bench.runDoor(door, calls, seconds);

@@ -143,8 +143,7 @@ describe('migrations', () => {
     const columns = new Map((await query(stack.databaseUrl, sql)).map((row) => [String(row.column_name), row]));
     for (const name of ['id', 'name', 'module', 'inputs', 'outputs', 'version', 'status'])
       expect([name, columns.get(name)?.is_nullable]).toEqual([name, 'NO']);
-    for (const name of ['description', 'spec', 'metadata'])
-      expect([name, columns.has(name)]).toEqual([name, true]);
+    for (const name of ['description', 'spec', 'metadata']) expect([name, columns.has(name)]).toEqual([name, true]);
     const insert = `insert into registry.signatures (id, name, module, status) values (gen_random_uuid(), 'x', $1, $2)`;
     await expect(query(stack.databaseUrl, insert, ['lower', 'draft'])).rejects.toThrow();
     await expect(query(stack.databaseUrl, insert, ['Upper', 'sleeping'])).rejects.toThrow();

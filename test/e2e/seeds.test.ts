@@ -138,9 +138,17 @@ describe.skipIf(missing !== undefined)('the founding tests', () => {
 
   it('SIG-03, PRG-05 says why an allow-listed module cannot be read', async () => {
     for (const signatureModule of ['AshDSPy.Broken', 'AshDSPy.Missing']) {
-      const refused = await stack.http.post('/v1/programs', { name: 'x', signatureModule });
-      expect(refused.status).toBe(400);
-      expect(refused.body.detail).toContain('Invalid signature module');
+      const program = await stack.http.post('/v1/programs', { name: 'x', signatureModule });
+      expect([program.status, program.body.detail]).toEqual([
+        400,
+        expect.stringMatching(/^Error validating signature: ./),
+      ]);
+      const signature = await stack.http.post('/v1/signatures:fromModule', { signatureModule });
+      expect([signature.status, signature.body.detail]).toEqual([
+        400,
+        expect.stringMatching(/^Invalid signature module: ./),
+      ]);
+      expect(JSON.stringify(signature.body.violations)).toMatch(/signature_?module/i);
     }
   });
 });

@@ -55,15 +55,15 @@ describe.skipIf(missing !== undefined)('one trace', () => {
     expect(answer.headers.traceparent).toMatch(/^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01$/);
     const spans = await traceOf(ran.traceId, 9);
     expect(treeOf(spans, 'b7ad6b7169203331')).toEqual([
-      'gateway server POST /v1/programs/{program}:execute',
-      '  gateway client signet.internal.v1.RegistryService/AuthenticateKey',
-      '    registry server signet.internal.v1.RegistryService/AuthenticateKey',
-      '  gateway client signet.v1.RuntimeService/ExecuteProgram',
-      '    executor server signet.v1.RuntimeService/ExecuteProgram',
-      '      executor internal execute traced',
+      'signet-gateway server POST /v1/programs/{program}:execute',
+      '  signet-gateway client signet.internal.v1.RegistryInternalService/AuthenticateKey',
+      '    signet-registry server signet.internal.v1.RegistryInternalService/AuthenticateKey',
+      '  signet-gateway client signet.v1.RuntimeService/ExecuteProgram',
+      '    signet-executor server signet.v1.RuntimeService/ExecuteProgram',
+      '      signet-executor internal execute traced',
       '        signet-sidecar server sidecar.run',
       '          signet-sidecar internal Predict',
-      '            executor client chat scripted',
+      '            signet-executor client chat scripted',
     ]);
     const chat = spans.find(({ name }) => name === 'chat scripted');
     expect(lm.requests[0]?.headers.traceparent).toBe(`00-${chat?.traceId}-${chat?.spanId}-01`);

@@ -8,6 +8,9 @@ const versionsMax = 5_000;
 const retryFirstMs = 100;
 const retryMaxMs = 5_000;
 
+/** The surroundings of a look-up: how long it may take, and its trace. */
+export type LookupContext = OutgoingContext;
+
 /** What a catalog needs. */
 export type CatalogDeps = { readonly registry: RegistryClient; readonly log: Logger };
 
@@ -57,7 +60,7 @@ export class Catalog {
    * A program by id or slug, and the version asked for: 0 means the one that serves. Deleted ones are not found unless `past` is set.
    * Fails with PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, and SERVICE_UNAVAILABLE if only the registry, which is away, could tell.
    */
-  async resolve(program: string, version: number, ctx: OutgoingContext, past = false): Promise<ServedProgram> {
+  async resolve(program: string, version: number, ctx: LookupContext, past = false): Promise<ServedProgram> {
     const known = this.recall(program, version);
     if (known !== undefined && (!known.isDeleted || past)) return known;
     let resolved: ResolvedProgram;
@@ -87,7 +90,7 @@ export class Catalog {
   }
 
   /** The program as the registry has it at this moment. */
-  async readAfresh(program: string, ctx: OutgoingContext): Promise<ServedProgram> {
+  async readAfresh(program: string, ctx: LookupContext): Promise<ServedProgram> {
     const served = this.learn(await this.deps.registry.resolve(program, 0, ctx));
     if (served.isDeleted) throw notFound(program);
     return served;

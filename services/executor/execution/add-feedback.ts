@@ -1,11 +1,10 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { newId } from '@signet/kit/id.ts';
-import { isStorableText, JsonError, type JsonValue, jsonFromPlain } from '@signet/signature/json.ts';
-import { parseJson } from '@signet/signature/parse-json.ts';
+import { isStorableText, JsonError, type JsonValue } from '@signet/signature/json.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { GivenInputs } from '../runtime/call-input.ts';
+import { type GivenInputs, readGiven } from '../runtime/call-input.ts';
 import { stillRuns } from './delete-execution.ts';
 import { type Execution, isEnd } from './execution.ts';
 import { getExecution } from './get-execution.ts';
@@ -64,7 +63,7 @@ async function checkCorrected(
   const program = await deps.catalog.resolve(execution.programId, execution.version, ctx, true);
   let value: JsonValue;
   try {
-    value = 'text' in given ? parseJson(given.text) : jsonFromPlain(given.data);
+    value = readGiven(given);
   } catch (error) {
     if (error instanceof JsonError) throw invalidField('corrected_outputs', error.message, error.reason);
     throw error;

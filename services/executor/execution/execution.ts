@@ -120,3 +120,14 @@ export const heartbeatMs = 3_000;
 
 /** How often an execution may lose the process that runs it before it fails with WORKER_LOST. */
 export const workerLossMax = 3;
+
+/** The counters of a program. */
+export type Counters = { readonly executionCount: bigint; readonly lastExecutedAt: Date | undefined };
+
+/** All executions of a program in figures. */
+export type Statistics = {
+  readonly total: bigint;
+  readonly successful: bigint;
+  readonly failed: bigint;
+  readonly averageDurationMs: number;
+};

@@ -1,7 +1,7 @@
 import type { AppError } from '@signet/kit/error/app-error.ts';
 import type { EngineEvent } from '../engine/engine.ts';
 import type { EndStatus, ExecutionFault } from './execution.ts';
-import type { ExecutionRecord } from './recorder.ts';
+import type { ExecutionRecord } from './execution-record.ts';
 
 /** What an execution that has ended comes to, as those who wait for it need it. */
 export type Ending = {

@@ -1,7 +1,8 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
-import type { Counters, ExecutionStore, Statistics } from './store.postgres.ts';
+import type { Counters, Statistics } from './execution.ts';
+import type { ExecutionStore } from './store.postgres.ts';
 
 /** What counting needs. */
 export type StatsDeps = { readonly store: ExecutionStore; readonly catalog: Catalog };

@@ -1,7 +1,7 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { Database, Row } from '../db/pool.ts';
 import type { EngineName } from '../engine/engine.ts';
-import type { Execution, ExecutionFault, ExecutionStatus, RunOptions } from './execution.ts';
+import type { Counters, Execution, ExecutionFault, ExecutionStatus, RunOptions, Statistics } from './execution.ts';
 
 /** Which executions to read, in which order. `condition` is SQL with its values from $4 on. */
 export type ExecutionQuery = {
@@ -12,17 +12,6 @@ export type ExecutionQuery = {
   /** Only those beyond this id, in the order asked for. */
   readonly afterId: string | undefined;
   readonly limit: number;
-};
-
-/** The counters of a program. */
-export type Counters = { readonly executionCount: bigint; readonly lastExecutedAt: Date | undefined };
-
-/** All executions of a program in figures. */
-export type Statistics = {
-  readonly total: bigint;
-  readonly successful: bigint;
-  readonly failed: bigint;
-  readonly averageDurationMs: number;
 };
 
 /** A step that was kept. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { type CallContext, hasRole } from '@signet/kit/call-context.ts';
 import { invalidField } from '@signet/kit/error/app-error.ts';
 import { toRpcStatus } from '@signet/kit/grpc/status.ts';
@@ -23,10 +24,9 @@ import type { EngineName } from '../engine/engine.ts';
 import type { GivenInputs } from '../runtime/call-input.ts';
 import type { ExecuteResult } from '../runtime/execute-program.ts';
 import type { Feedback } from './add-feedback.ts';
-import type { Execution, ExecutionFault, ExecutionStatus, RunOptions } from './execution.ts';
+import type { Counters, Execution, ExecutionFault, ExecutionStatus, RunOptions, Statistics } from './execution.ts';
 import { errorOf } from './fault.ts';
 import type { LiveEvent } from './live.ts';
-import type { Counters, Statistics } from './store.postgres.ts';
 
 /** In which of its two forms a payload is written. */
 export type PayloadKind = 'struct' | 'json';
@@ -58,7 +58,10 @@ export function payloadKindOf(ctx: CallContext): PayloadKind {
 export function fromPayload(payload: Payload | undefined, field: string): { given: GivenInputs; kind: PayloadKind } {
   const kind = payload?.kind;
   if (kind === undefined) throw invalidField(field, 'is required', 'REQUIRED');
-  if (kind.$case === 'json') return { given: { text: kind.value.toString('utf8') }, kind: 'json' };
+  if (kind.$case === 'json') {
+    if (!isUtf8(kind.value)) return { given: { unreadable: 'the bytes are not UTF-8' }, kind: 'json' };
+    return { given: { text: kind.value.toString('utf8') }, kind: 'json' };
+  }
   return { given: { data: kind.value ?? {} }, kind: 'struct' };
 }
 

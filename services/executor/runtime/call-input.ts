@@ -14,8 +14,14 @@ import { writeJson } from '@signet/signature/write-json.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
 import type { RunOptions } from '../execution/execution.ts';
 
-/** Inputs as a caller gave them: JSON text, or data without text. */
-export type GivenInputs = { readonly text: string } | { readonly data: unknown };
+/** Inputs as a caller gave them: JSON text, data without text, or bytes that are no text at all. */
+export type GivenInputs = { readonly text: string } | { readonly data: unknown } | { readonly unreadable: string };
+
+/** Given inputs as a value. Throws JsonError. */
+export function readGiven(given: GivenInputs): JsonValue {
+  if ('unreadable' in given) throw new JsonError('JSON_SYNTAX', given.unreadable);
+  return 'text' in given ? parseJson(given.text) : jsonFromPlain(given.data);
+}
 
 /** One run that is asked for. */
 export type ExecuteInput = {
@@ -39,7 +45,7 @@ export type CheckedInputs =
 export function checkInputs(program: ServedProgram, given: GivenInputs): CheckedInputs {
   let value: JsonValue;
   try {
-    value = 'text' in given ? parseJson(given.text) : jsonFromPlain(given.data);
+    value = readGiven(given);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     return {
@@ -121,7 +127,7 @@ export function checkRequestId(requestId: string): void {
 /** A hash of what makes two calls the same request. */
 export function requestHash(input: Omit<ExecuteInput, 'requestId'>): Buffer {
   const { program, inputs, options, labels, metadata } = input;
-  const text = 'text' in inputs ? inputs.text : JSON.stringify(inputs.data ?? null);
+  const text = 'text' in inputs ? inputs.text : JSON.stringify(inputs);
   const parts = [program, text, options, labels, metadata ?? null];
   return createHash('sha256').update(JSON.stringify(parts)).digest();
 }

@@ -1,4 +1,5 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
+import { AppError } from '@signet/kit/error/app-error.ts';
 import { newId } from '@signet/kit/id.ts';
 import { endSpan } from '@signet/kit/telemetry/span.ts';
 import { traceIdOf, traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
@@ -76,6 +77,8 @@ async function runAttached(deps: ExecuteDeps, attached: Attached, ctx: CallConte
     const ending = await runExecution(deps, begun);
     if (ending.fault !== undefined) throw errorOf(ending.fault, id);
     return resultOf(plan, id, ending, traceIdOf(begun.trace));
+  } catch (error) {
+    throw error instanceof AppError ? error.with({ executionId: id }) : error;
   } finally {
     deps.live.remove(begun.live);
   }

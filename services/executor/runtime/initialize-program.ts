@@ -41,7 +41,7 @@ export async function initializeProgram(
       .catch(() => {});
   }, renewMs);
   try {
-    const outcome = await prepare(deps, transition, ctx);
+    const outcome = await prepare(deps, transition, settling);
     const done = await deps.registry.finish(transition, outcome, { ...settling, deadlineMs: Date.now() + finishMaxMs });
     await deps.catalog
       .readAfresh(transition.program.programId, { ...settling, deadlineMs: Date.now() + finishMaxMs })
@@ -52,7 +52,11 @@ export async function initializeProgram(
   }
 }
 
-async function prepare(deps: InitializeDeps, { program }: Transition, ctx: CallContext): Promise<Outcome> {
+async function prepare(
+  deps: InitializeDeps,
+  { program }: Transition,
+  ctx: Pick<CallContext, 'signal' | 'trace'>,
+): Promise<Outcome> {
   try {
     const compiled = compileProgram(program);
     const name = chooseEngine(compiled.adapterType, undefined);
@@ -62,8 +66,7 @@ async function prepare(deps: InitializeDeps, { program }: Transition, ctx: CallC
         errorMessage: `The ${name} engine is not available yet: choose python_port or mock as the adapter type`,
       };
     }
-    const latestMs = Date.now() + prepareMaxMs;
-    const deadlineMs = Math.min(ctx.deadlineMs ?? latestMs, latestMs);
+    const deadlineMs = Date.now() + prepareMaxMs;
     return await prepareWhenThere(engine, compiled.engineProgram, { signal: ctx.signal, deadlineMs, trace: ctx.trace });
   } catch (thrown) {
     const error: AppError = normalizeError(thrown);

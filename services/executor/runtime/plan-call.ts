@@ -1,8 +1,7 @@
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
-import type { OutgoingContext } from '@signet/kit/grpc/client.ts';
 import { type JsonValue, jsonFromPlain } from '@signet/signature/json.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
-import type { Catalog } from '../catalog/catalog.ts';
+import type { Catalog, LookupContext } from '../catalog/catalog.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
 import { chooseEngine, type Engines, requireEngine } from '../engine/choose-engine.ts';
 import type { Engine, LmEndpoint } from '../engine/engine.ts';
@@ -41,7 +40,7 @@ const retriesDefault = 2;
 export async function planCall(
   deps: PlanDeps,
   input: Omit<ExecuteInput, 'inputs' | 'requestId'>,
-  ctx: OutgoingContext,
+  ctx: LookupContext,
   isDetached = false,
 ): Promise<CallPlan> {
   checkOptions(input.options);
@@ -66,7 +65,7 @@ export async function planCall(
 export async function planClaimed(
   deps: PlanDeps,
   claim: { programId: string; version: number; options: RunOptions },
-  ctx: OutgoingContext,
+  ctx: LookupContext,
 ): Promise<Omit<CallPlan, 'optionsJson' | 'labelsJson' | 'metadataJson'>> {
   const { options } = claim;
   const program = await deps.catalog.resolve(claim.programId, claim.version, ctx, true);
@@ -87,7 +86,7 @@ export function requireReady(program: ServedProgram): void {
   throw new AppError('PROGRAM_NOT_READY', message, { metadata: { state, event: 'execute', program: program.slug } });
 }
 
-async function findReady(deps: PlanDeps, name: string, version: number, ctx: OutgoingContext): Promise<ServedProgram> {
+async function findReady(deps: PlanDeps, name: string, version: number, ctx: LookupContext): Promise<ServedProgram> {
   const program = await deps.catalog.resolve(name, version, ctx);
   requireReady(program);
   if (version !== 0 && version !== program.servingVersion && !program.isPrepared) {

@@ -120,7 +120,9 @@ function rowOf(
   run: EngineRun | undefined,
   error: string | null,
 ): EndRow {
-  const { plan, live, attempts, workerLosses } = begun;
+  const { plan, live, attempts, caller } = begun;
+  // A detached execution has counted its losses itself.
+  const workerLosses = begun.workerLosses + (error === 'WORKER_LOST' && caller !== undefined ? 1 : 0);
   const tokens = (run?.tokensIn ?? 0) + (run?.tokensOut ?? 0);
   const engineMs = round(timing.engineMs);
   return {

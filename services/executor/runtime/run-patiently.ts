@@ -7,6 +7,7 @@ import { type BegunExecution, type RunDeps, runExecution } from './run-execution
 
 const waitFirstMs = 100;
 const waitMaxMs = 2_000;
+const lossPauseMs = 500;
 
 /**
  * Runs a detached execution: nobody waits on the line, so an engine that is not there is waited for until the deadline, and a run whose
@@ -47,6 +48,8 @@ async function insist(run: () => Promise<EngineRun>, ctx: RunContext, counts: Co
         counts.workerLosses++;
         if (counts.workerLosses >= workerLossMax) throw error;
         counts.attempts++;
+        // Where one worker went others may be going: the pool gets time to see it.
+        await pause(lossPauseMs * counts.workerLosses, ctx.signal);
       } else if (reason === 'ENGINE_UNAVAILABLE' || reason === 'QUEUE_FULL') {
         await pause(Math.min(waitFirstMs * 2 ** waits++, waitMaxMs), ctx.signal);
       } else {

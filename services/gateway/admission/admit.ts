@@ -1,3 +1,4 @@
+import type { Context } from '@opentelemetry/api';
 import type { Principal } from '@signet/kit/call-context.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
@@ -20,6 +21,8 @@ export type Knock = {
   readonly ip: string;
   /** `/service/method`. */
   readonly path: string;
+  /** The server span of the call. */
+  readonly trace: Context;
 };
 
 /** Who was let in. */
@@ -64,7 +67,7 @@ async function admitUnknown(deps: AdmitDeps, knock: Knock): Promise<Admitted> {
   if (failures?.allowed === false) throw new RateLimitedError(failures);
   let principal: Principal;
   try {
-    principal = await deps.keys.resolve(knock.authorization);
+    principal = await deps.keys.resolve(knock.authorization, knock.trace);
   } catch (error) {
     throw countFailure(deps, knock, error);
   }

@@ -1,4 +1,3 @@
-import { ROOT_CONTEXT } from '@opentelemetry/api';
 import type { Role as KeyRole } from '@signet/kit/call-context.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { GrpcPeer } from '@signet/kit/grpc/client.ts';
@@ -16,13 +15,13 @@ const roleOf: Readonly<Record<number, KeyRole>> = {
 /** How long the registry may take to answer, in milliseconds. */
 const answerWithinMs = 5000;
 
-/** Asks the registry whose a key is. Not a part of any caller's trace: the answer serves many calls. */
+/** Asks the registry whose a key is, within its own bound: the answer serves many calls, however short each one's deadline. */
 export function createAuthenticate(registry: GrpcPeer): Authenticate {
-  return async (key) => {
+  return async (key, trace) => {
     const ctx = {
       signal: AbortSignal.timeout(answerWithinMs),
       deadlineMs: Date.now() + answerWithinMs,
-      trace: ROOT_CONTEXT,
+      trace,
     };
     const found = await registry.unary(RegistryInternalServiceService.authenticateKey, { key }, ctx).catch(busy);
     const role = roleOf[found.role];

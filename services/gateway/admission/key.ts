@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Context } from '@opentelemetry/api';
 import type { Principal } from '@signet/kit/call-context.ts';
 import type { Clock } from '@signet/kit/clock.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
@@ -8,14 +9,17 @@ import { normalizeError } from '@signet/kit/error/normalize.ts';
 export type KnownKey = { readonly principal: Principal; readonly expireMs: number | undefined };
 
 /** Finds whose a key is; throws KEY_INVALID or KEY_EXPIRED, or what kept it from asking. */
-export type Authenticate = (key: string) => Promise<KnownKey>;
+export type Authenticate = (key: string, trace: Context) => Promise<KnownKey>;
 
 /** Knows the callers by their keys. */
 export type KeyRing = {
   /** The caller whom a key names, if that is known at once; undefined if the registry has to be asked. Throws as `resolve`. */
   known(authorization: string | undefined): Principal | undefined;
-  /** The caller whom `Bearer KEY` names; throws KEY_MISSING, KEY_INVALID, KEY_EXPIRED or SERVICE_UNAVAILABLE. */
-  resolve(authorization: string | undefined): Promise<Principal>;
+  /**
+   * The caller whom `Bearer KEY` names; throws KEY_MISSING, KEY_INVALID, KEY_EXPIRED or SERVICE_UNAVAILABLE. The question
+   * belongs to the trace of the call that had to ask.
+   */
+  resolve(authorization: string | undefined, trace: Context): Promise<Principal>;
 };
 
 type Entry = {
@@ -40,11 +44,11 @@ export function createKeyRing(authenticate: Authenticate, clock: Clock): KeyRing
     entries.set(digest, entry);
     return entry;
   };
-  const ask = async (key: string, digest: string): Promise<Entry> => {
+  const ask = async (key: string, digest: string, trace: Context): Promise<Entry> => {
     // Counted from before the question, so that an answer that was slow to come is not fresh for longer.
     const startMs = clock.steadyMs();
     try {
-      const known = await authenticate(key);
+      const known = await authenticate(key, trace);
       return remember(digest, { freshUntilMs: startMs + acceptedForMs, known, refusal: undefined });
     } catch (thrown) {
       const refusal = normalizeError(thrown);
@@ -67,14 +71,14 @@ export function createKeyRing(authenticate: Authenticate, clock: Clock): KeyRing
       const entry = entries.get(digestOf(readKey(authorization)));
       return entry === undefined || clock.steadyMs() >= entry.freshUntilMs ? undefined : open(entry);
     },
-    async resolve(authorization) {
+    async resolve(authorization, trace) {
       const key = readKey(authorization);
       const digest = digestOf(key);
       const entry = entries.get(digest);
       if (entry !== undefined && clock.steadyMs() < entry.freshUntilMs) return open(entry);
       let question = asking.get(digest);
       if (question === undefined) {
-        question = ask(key, digest);
+        question = ask(key, digest, trace);
         asking.set(digest, question);
       }
       return open(await question);

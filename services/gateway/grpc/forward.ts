@@ -61,6 +61,7 @@ export class ForwardedExchange {
       authorization: this.header('authorization'),
       ip: peerIp(this.call.getPeer()),
       path: this.method.path,
+      trace: this.trace,
     });
     if (this.call.request.length > messageLimitBytes) throw tooLarge(this.call.request.length);
     return admitted;

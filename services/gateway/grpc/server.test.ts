@@ -1,7 +1,4 @@
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { Client, credentials, Metadata, type MethodDefinition, type ServiceError, status } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import { Client, credentials, type MethodDefinition, type ServiceError } from '@grpc/grpc-js';
 import type { CallContext } from '@signet/kit/call-context.ts';
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { fromServiceError } from '@signet/kit/grpc/status.ts';
@@ -9,9 +6,9 @@ import { eventually } from '@signet/kit/testing/eventually.ts';
 import type { ExecutionEvent } from '@signet/proto/gen/signet/v1/execution.ts';
 import { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_service.ts';
 import { RuntimeServiceService } from '@signet/proto/gen/signet/v1/runtime_service.ts';
-import { protoPath as healthProtoPath, service as healthService } from 'grpc-health-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadContract } from '../contract/public-methods.ts';
+import { call, metadataOf } from '../test-support/grpc-call.ts';
 import { type GatewayRig, rigKeys, sampleProgram, sampleResult, startRig } from '../test-support/owners.ts';
 
 let rig: GatewayRig;
@@ -25,34 +22,6 @@ afterAll(async () => {
   await rig.close();
 });
 beforeEach(() => rig.reset());
-
-type Options = { key?: string | null; metadata?: Record<string, string>; deadline?: number };
-
-function metadataOf({ key = rigKeys.admin, metadata = {} }: Options): Metadata {
-  const made = new Metadata();
-  if (key !== null) made.set('authorization', `Bearer ${key}`);
-  for (const [name, value] of Object.entries(metadata)) made.set(name, value);
-  return made;
-}
-
-function call<Req, Res>(method: MethodDefinition<Req, Res>, request: Req, options: Options = {}) {
-  let headers: Metadata | undefined;
-  const answer = new Promise<Res>((resolve, reject) => {
-    const started = client.makeUnaryRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      request,
-      metadataOf(options),
-      options.deadline === undefined ? {} : { deadline: options.deadline },
-      (error, response) => (error === null ? resolve(response!) : reject(error)),
-    );
-    started.on('metadata', (received: Metadata) => {
-      headers = received;
-    });
-  });
-  return { answer, headers: () => headers };
-}
 
 const getProgram = ProgramServiceService.getProgram;
 const refusal = async (work: Promise<unknown>): Promise<AppError> =>
@@ -71,6 +40,7 @@ describe('the gRPC door', () => {
         for await (const _ of stream);
       } else {
         await call(
+          client,
           {
             path,
             requestStream: false,
@@ -98,7 +68,9 @@ describe('the gRPC door', () => {
         ]),
     };
     rig.answer('GetProgram', (request: { program: string }) => sampleProgram({ id: request.program }));
-    await expect(call(method, { program: 'p', includeArchived: false }).answer).resolves.toMatchObject({ id: 'p' });
+    await expect(call(client, method, { program: 'p', includeArchived: false }).answer).resolves.toMatchObject({
+      id: 'p',
+    });
   });
 
   test('tells the place of a new resource, and keeps HTTP’s words to itself', async () => {
@@ -107,7 +79,7 @@ describe('the gRPC door', () => {
       ctx.reply('location', '/v1/programs/1');
       return sampleProgram();
     });
-    const { answer, headers } = call(getProgram, { program: 'p', includeArchived: false });
+    const { answer, headers } = call(client, getProgram, { program: 'p', includeArchived: false });
     await answer;
     expect(headers()?.get('location')).toEqual(['/v1/programs/1']);
     expect(headers()?.get('signet-http-status')).toEqual([]);
@@ -117,7 +89,7 @@ describe('the gRPC door', () => {
     rig.answer('GetProgram', () => {
       throw invalidField('program', 'is odd');
     });
-    const error = await refusal(call(getProgram, { program: 'p', includeArchived: false }).answer);
+    const error = await refusal(call(client, getProgram, { program: 'p', includeArchived: false }).answer);
     expect(error).toMatchObject({
       reason: 'INVALID_REQUEST',
       fieldViolations: [{ field: 'program', description: 'is odd' }],
@@ -134,8 +106,12 @@ describe('the gRPC door', () => {
       'signet-principal': 'WyJrIiwibiIsImFkbWluIl0',
       'x-other': 'x',
     };
-    await call(getProgram, { program: 'p', includeArchived: false }, { key: rigKeys.viewer, metadata, deadline })
-      .answer;
+    await call(
+      client,
+      getProgram,
+      { program: 'p', includeArchived: false },
+      { key: rigKeys.viewer, metadata, deadline },
+    ).answer;
     const { ctx } = rig.seen[0]!;
     expect(ctx.principal?.role).toBe('viewer');
     expect([ctx.header('prefer'), ctx.header('signet-payload'), ctx.header('x-other')]).toEqual([
@@ -148,7 +124,7 @@ describe('the gRPC door', () => {
   });
 
   test('bounds a call whose caller set no deadline', async () => {
-    await call(getProgram, { program: 'p', includeArchived: false }).answer;
+    await call(client, getProgram, { program: 'p', includeArchived: false }).answer;
     expect(rig.seen[0]!.ctx.deadlineMs! - Date.now()).toBeGreaterThan(50_000);
     expect(rig.seen[0]!.ctx.deadlineMs! - Date.now()).toBeLessThan(61_000);
   });
@@ -165,7 +141,7 @@ describe('the gRPC door', () => {
           });
         }),
     );
-    const late = call(getProgram, { program: 'p', includeArchived: false }, { deadline: Date.now() + 200 });
+    const late = call(client, getProgram, { program: 'p', includeArchived: false }, { deadline: Date.now() + 200 });
     expect((await refusal(late.answer)).reason).toBe('DEADLINE_EXCEEDED');
     const started = client.makeUnaryRequest(
       getProgram.path,
@@ -229,76 +205,18 @@ describe('the gRPC door', () => {
 
   test('refuses a message of more than 4 MiB by our own words', async () => {
     const program = 'x'.repeat(4 * 1024 * 1024);
-    const error = await refusal(call(getProgram, { program, includeArchived: false }).answer);
+    const error = await refusal(call(client, getProgram, { program, includeArchived: false }).answer);
     expect(error).toMatchObject({ reason: 'PAYLOAD_TOO_LARGE', metadata: { limit_bytes: '4194304' } });
     expect(rig.seen).toEqual([]);
   });
 
   test('DOM-05 refuses callers without a key, with a wrong one, with an expired one, with too small a role', async () => {
     const reasonOf = async (key: string | null, method: MethodDefinition<never, unknown> = getProgram as never) =>
-      (await refusal(call(method, { program: 'p', name: 'n' } as never, { key }).answer)).reason;
+      (await refusal(call(client, method, { program: 'p', name: 'n' } as never, { key }).answer)).reason;
     expect(await reasonOf(null)).toBe('KEY_MISSING');
     expect(await reasonOf('sgn_wrong_0123456789012345678901')).toBe('KEY_INVALID');
     expect(await reasonOf(rigKeys.expired)).toBe('KEY_EXPIRED');
     expect(await reasonOf(rigKeys.runner, ProgramServiceService.deleteProgram as never)).toBe('ROLE_REQUIRED');
     expect(rig.seen).toEqual([]);
   });
-
-  test('serves neither our inner services nor unknown ones', async () => {
-    for (const path of [
-      '/signet.internal.v1.RegistryInternalService/AuthenticateKey',
-      '/signet.v1.ProgramService/Nothing',
-    ]) {
-      const method = { ...getProgram, path };
-      await expect(call(method, { program: '', includeArchived: false }).answer).rejects.toMatchObject({
-        code: status.UNIMPLEMENTED,
-      });
-    }
-  });
-
-  test('tells its health without a key', async () => {
-    const check = healthService.Check as unknown as MethodDefinition<{ service: string }, { status: string }>;
-    for (const service of ['', 'signet.v1.ProgramService', 'signet.v1.ExecutionService']) {
-      await eventually(async () =>
-        expect((await call(check, { service }, { key: null }).answer).status).toBe('SERVING'),
-      );
-    }
-  });
-
-  test('reflects its public services and health, and nothing else', async () => {
-    const base = dirname(createRequire(import.meta.url).resolve('@grpc/reflection'));
-    const proto = loadSync(join(base, '../proto/grpc/reflection/v1/reflection.proto'));
-    const service = proto['grpc.reflection.v1.ServerReflection'] as Record<string, MethodDefinition<object, Reflected>>;
-    const method = service.ServerReflectionInfo!;
-    const ask = async (request: object): Promise<Reflected> => {
-      const stream = client.makeBidiStreamRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        new Metadata(),
-      );
-      stream.write(request);
-      stream.end();
-      for await (const answer of stream) return answer as Reflected;
-      throw new Error('no answer');
-    };
-    const listed = await ask({ listServices: '' });
-    const names = listed.listServicesResponse!.service.map((one) => one.name);
-    const contract = [...new Set(loadContract().methods.map((one) => one.service))];
-    expect(names.filter((name) => !name.startsWith('grpc.reflection')).sort()).toEqual(
-      [...contract, 'grpc.health.v1.Health'].sort(),
-    );
-    expect((await ask({ fileContainingSymbol: 'signet.v1.ProgramService' })).fileDescriptorResponse).toBeTruthy();
-    expect((await ask({ fileContainingSymbol: 'grpc.health.v1.Health' })).fileDescriptorResponse).toBeTruthy();
-    expect(
-      (await ask({ fileContainingSymbol: 'signet.internal.v1.RegistryInternalService' })).errorResponse,
-    ).toBeTruthy();
-    expect(healthProtoPath).toContain('health');
-  });
 });
-
-type Reflected = {
-  listServicesResponse?: { service: { name: string }[] };
-  fileDescriptorResponse?: object;
-  errorResponse?: object;
-};

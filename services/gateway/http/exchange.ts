@@ -74,6 +74,7 @@ export class HttpExchange {
       authorization: single(this.request.headers.authorization),
       ip: this.request.socket.remoteAddress ?? '',
       path,
+      trace: this.trace,
     };
     const admitted = admit(this.deps.admission, knock);
     if (admitted instanceof Promise) return admitted.then((later) => this.enter(later));
@@ -122,11 +123,10 @@ export class HttpExchange {
 
   /** Sends a whole answer. */
   send(response: ServerResponse, status: number, type: string, body: string): void {
-    const bytes = Buffer.from(body);
     this.headers['content-type'] = type;
-    this.headers['content-length'] = String(bytes.length);
+    this.headers['content-length'] = String(Buffer.byteLength(body));
     response.writeHead(status, this.answerHeaders());
-    response.end(this.request.method === 'HEAD' ? undefined : bytes);
+    response.end(this.request.method === 'HEAD' ? undefined : body);
   }
 
   /** Throws UNSUPPORTED_MEDIA_TYPE unless the body, if there is one, is plain JSON. */

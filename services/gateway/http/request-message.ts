@@ -103,7 +103,8 @@ function fromHeaders(
     const field = fieldNamed(desc, name);
     if (field === undefined || value === undefined || value === '') return;
     const spelled = spelling(written, field);
-    if (spelled === undefined) extra.set(name, value);
+    // An empty text is proto3's way to say nothing.
+    if (spelled === undefined || written.get(spelled) === '') extra.set(name, value);
     else if (String(written.get(spelled)) !== value)
       faults.addAt(spelled, 'FIELD_TWICE', `differs from the header ${header}`);
   };

@@ -5,10 +5,10 @@ import { dirname, join } from 'node:path';
 import { runQuietly } from './run.mjs';
 import { SetupError, withProgress } from './say.mjs';
 
-const NAMES = ['python3', 'python3.12', 'python3.11', 'python', 'python3.14', 'python3.13'];
-// The locks carry the packages of these: DSPy's prompts are the same bytes on both.
+const NAMES = ['python3', 'python3.12', 'python3.11', 'python', 'python3.13', 'python3.14'];
+// The locks carry the packages of these. From 3.13 on, instructions that begin with white space other than blanks keep it.
 const MINOR_MIN = 11;
-const MINOR_MAX = 12;
+const MINOR_MAX = 14;
 const PROBE = `
 import importlib.util as u, json, sys
 has = lambda name: u.find_spec(name) is not None
@@ -26,7 +26,7 @@ export function probePython(name) {
   }
 }
 
-/** Finds a Python (3.11 or 3.12) that can make virtual environments. Throws a SetupError that says what is wrong with those that are there. */
+/** Finds a Python (3.11 to 3.14) that can make virtual environments. Throws a SetupError that says what is wrong with those that are there. */
 export function findPython(probe = probePython) {
   const found = [];
   for (const name of NAMES) {
@@ -45,7 +45,7 @@ export function findPython(probe = probePython) {
   const newer = found.find(({ version }) => minorOf(version) > MINOR_MAX);
   if (newer) {
     throw new SetupError(
-      `Python ${newer.version.join('.')} (${newer.path}) is newer than what the sidecar's packages are locked for: install Python 3.${MINOR_MIN} or 3.${MINOR_MAX}`,
+      `Python ${newer.version.join('.')} (${newer.path}) is newer than what the sidecar's packages are locked for: install one of Python 3.${MINOR_MIN} to 3.${MINOR_MAX}`,
     );
   }
   if (found[0]) {

@@ -47,9 +47,15 @@ describe('finding a Python', () => {
   });
 
   it('says that all are too new', () => {
-    expect(() => findPython(machine({ python3: { version: [3, 13, 1] } }))).toThrow(
-      /^Python 3\.13\.1 \(\/usr\/bin\/python3\) is newer than .*: install Python 3\.11 or 3\.12$/,
+    expect(() => findPython(machine({ python3: { version: [3, 15, 0] } }))).toThrow(
+      /^Python 3\.15\.0 \(\/usr\/bin\/python3\) is newer than .*: install one of Python 3\.11 to 3\.14$/,
     );
+  });
+
+  it('takes the newest that the locks cover, and an older one where python3 is newer still', () => {
+    expect(findPython(machine({ python3: { version: [3, 14, 0] } })).path).toBe('/usr/bin/python3');
+    const probe = machine({ python3: { version: [3, 15, 0] }, 'python3.13': { version: [3, 13, 1] } });
+    expect(findPython(probe).path).toBe('/usr/bin/python3.13');
   });
 
   it('says that venv is missing', () => {

@@ -8,6 +8,7 @@ import { Extensions000 } from './migrations/000-extensions.ts';
 import { Signatures001 } from './migrations/001-signatures.ts';
 import { Programs002 } from './migrations/002-programs.ts';
 import { Keys003 } from './migrations/003-keys.ts';
+import { releaseLostConnections } from './release-lost.ts';
 
 /** Makes the ORM of the schema `registry`: an explicit list of entities and migrations, up to `connectionMax` connections. */
 export function createOrm(databaseUrl: string, connectionMax = 10): Promise<MikroORM> {
@@ -26,6 +27,7 @@ export function createOrm(databaseUrl: string, connectionMax = 10): Promise<Mikr
     extensions: [Migrator],
     pool: { min: 0, max: connectionMax, idleTimeoutMillis: 30_000 },
     driverOptions: {
+      onPoolCreated: releaseLostConnections,
       application_name: 'signet-registry',
       connectionTimeoutMillis: 5000,
       keepAlive: true,

@@ -1,3 +1,4 @@
+import type { MethodDefinition } from '@grpc/grpc-js';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import type { Role } from '@signet/kit/call-context.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
@@ -9,7 +10,11 @@ import {
   RegistryInternalServiceService as inner,
 } from '@signet/proto/gen/signet/internal/v1/registry.ts';
 import { ApiKeyServiceService as apiKeys } from '@signet/proto/gen/signet/v1/api_key_service.ts';
-import { CreateProgramRequest, ProgramServiceService as programs } from '@signet/proto/gen/signet/v1/program_service.ts';
+import {
+  CreateProgramRequest,
+  type DeepPartial,
+  ProgramServiceService as programs,
+} from '@signet/proto/gen/signet/v1/program_service.ts';
 import { SignatureServiceService as signatures } from '@signet/proto/gen/signet/v1/signature_service.ts';
 import { createRegistryApp, type RegistryOptions } from '../app.ts';
 import type { RegistryConfig } from '../config.ts';
@@ -19,11 +24,6 @@ export { apiKeys, inner, programs, signatures };
 export const internalToken = 'the internal token of the tests';
 export const secretKey = 'a secret key that only tests use, 0123456789';
 export const adminKey = 'an-admin-key-that-only-tests-use-0123456789';
-
-type Method<Req, Res> = Parameters<ReturnType<typeof createGrpcPeer>['unary']>[0] & {
-  requestSerialize(request: Req): Buffer;
-  responseDeserialize(bytes: Buffer): Res;
-};
 
 /** A registry on a real database behind its real door. */
 export type TestRegistry = Awaited<ReturnType<typeof startTestRegistry>>;
@@ -50,15 +50,15 @@ export async function startTestRegistry(
   return {
     app,
     /** Calls a method, as a key's owner if a role is given. */
-    call<Req, Res>(method: Method<Req, Res>, request: Req, role?: Role): Promise<Res> {
-      return peer.unary(method as never, request, background(new AbortController().signal, role)) as Promise<Res>;
+    call<Req, Res>(method: MethodDefinition<Req, Res>, request: Req, role?: Role): Promise<Res> {
+      return peer.unary(method, request, background(new AbortController().signal, role));
     },
     /** Watches the catalog until the signal is aborted. */
     watch(afterRevision: bigint, signal: AbortSignal): AsyncIterable<CatalogChange> {
       return peer.stream(inner.watchCatalog, { afterRevision }, background(signal));
     },
     /** Makes a program. */
-    createProgram(fields: Parameters<typeof CreateProgramRequest.fromPartial>[0] = {}) {
+    createProgram(fields: DeepPartial<CreateProgramRequest> = {}) {
       const request = CreateProgramRequest.fromPartial({
         name: 'qa',
         ...(fields.signature || fields.signatureModule ? {} : { signatureSpec: 'question: str -> answer: str' }),
@@ -70,7 +70,13 @@ export async function startTestRegistry(
     async makeReady(program: string) {
       const begun = await this.call(inner.beginInitialize, { program });
       const { programId, version } = begun.program!;
-      const preparation = { state: 2, dspyProgramId: `prepared-${version}`, errorMessage: '', dialect: {}, createTime: undefined } as const;
+      const preparation = {
+        state: 2,
+        dspyProgramId: `prepared-${version}`,
+        errorMessage: '',
+        dialect: {},
+        createTime: undefined,
+      } as const;
       return this.call(inner.finishInitialize, { programId, fencingToken: begun.fencingToken, version, preparation });
     },
     async close(): Promise<void> {

@@ -55,7 +55,7 @@ function scalarWriter(type: ScalarType): ValueWriter {
       };
     case ScalarType.BOOL:
       return (value, writer, faults) => {
-        if (typeof value !== 'boolean') mismatch(faults, 'a boolean', value);
+        if (typeof value !== 'boolean') faults.add('TYPE_MISMATCH', 'must be true or false');
         writer.bool(value === true);
       };
     case ScalarType.BYTES:
@@ -139,7 +139,9 @@ function outOfRange(faults: Faults, min: bigint, max: bigint): void {
 
 /** Records that a value is of another type. */
 export function mismatch(faults: Faults, wanted: string, value: JsonValue): void {
-  faults.add('TYPE_MISMATCH', `must be ${wanted}, not ${describeJson(value)}`);
+  // Queries hold nothing but text, and numbers are taken as text too: that it is one is not what is wrong.
+  const given = typeof value === 'string' ? '' : `, not ${describeJson(value)}`;
+  faults.add('TYPE_MISMATCH', `must be ${wanted}${given}`);
 }
 
 /** The scalar of a field that is or holds scalars. */

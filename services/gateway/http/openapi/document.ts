@@ -45,8 +45,10 @@ export function createOpenApi(contract: Contract): OpenApi {
       title: 'Signet',
       version: '1',
       summary: 'The place where DSPy programs live in production.',
+      description: generalDescription,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
+    servers: [{ url: '/' }],
     security: [{ key: [] }],
     tags: services.map(([name, service]) => ({ name, description: commentOf(service) })),
     paths,
@@ -111,13 +113,15 @@ function responsesOf(contract: Contract, method: PublicMethod, binding: HttpBind
 
 function successOf(method: PublicMethod, status: number, book: SchemaBook) {
   if (status === 204) return { description: 'Done.' };
-  const schema = book.message(method.desc.output);
   if (method.streams) {
     const description =
-      'Server-sent events: the name of an event is the member of `event` that is set, its data that member, its id the sequence.';
-    // The message is described although the wire is text: OpenAPI has no words for events.
-    return { description, content: { 'text/event-stream': { schema: { type: 'string' } } } };
+      'Server-sent events: the name of an event is the member of the message that is set, its data that member, its id the sequence.';
+    const members = method.desc.output.fields.filter((field) => field.oneof !== undefined);
+    const events = Object.fromEntries(members.map((field) => [field.name, book.field(field)]));
+    // OpenAPI has no words for the events of a stream; ours stand beside.
+    return { description, content: { 'text/event-stream': { schema: { type: 'string' }, 'x-events': events } } };
   }
+  const schema = book.message(method.desc.output);
   const words = status === 201 ? 'Made.' : status === 202 ? 'Accepted.' : commentOf(method.desc.output) || 'Done.';
   const headers =
     status === 200 ? {} : { headers: { Location: { description: 'Where it is.', schema: { type: 'string' } } } };
@@ -152,11 +156,6 @@ function headerParameters(fields: readonly DescField[]) {
     ...(has('after_sequence')
       ? [header('Last-Event-ID', 'The same as `afterSequence`.', { type: 'string', pattern: '^[0-9]{1,18}$' })]
       : []),
-    header('X-Timeout-Ms', 'Milliseconds after which the caller stops waiting.', {
-      type: 'integer',
-      minimum: 1,
-      maximum: 21_600_000,
-    }),
   ];
 }
 
@@ -169,6 +168,13 @@ function inQuery(field: DescField): boolean {
 function problemWith(found: readonly Reason[]): Schema {
   return { allOf: [{ $ref: '#/components/schemas/Problem' }, { properties: { reason: { enum: found } } }] };
 }
+
+const generalDescription = [
+  'Every request needs a key: `Authorization: Bearer KEY`.',
+  'Every request may say `X-Timeout-Ms`, the milliseconds (1 to 21600000) after which its caller stops waiting, and a W3C `traceparent`; every answer has one.',
+  'Names are lowerCamelCase; snake_case is taken too. 64-bit integers are text in answers and either in requests. Payloads are plain JSON objects whose numbers keep their digits.',
+  'Errors are problems (RFC 9457) with a `reason` for programs. The headers `RateLimit` and `RateLimit-Policy` say how many calls are left.',
+].join('\n\n');
 
 const retryAfter = { description: 'Seconds after which to try again.', schema: { type: 'integer', minimum: 1 } };
 

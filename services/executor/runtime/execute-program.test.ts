@@ -1,14 +1,9 @@
 import { newId } from '@signet/kit/id.ts';
 import { eventually } from '@signet/kit/testing/eventually.ts';
-import { AdapterType, Engine } from '@signet/proto/gen/signet/v1/common.ts';
-import { type ExecutionEvent, ExecutionStatus } from '@signet/proto/gen/signet/v1/execution.ts';
+import { Engine } from '@signet/proto/gen/signet/v1/common.ts';
+import { ExecutionStatus } from '@signet/proto/gen/signet/v1/execution.ts';
 import { ExecutionServiceService as executions } from '@signet/proto/gen/signet/v1/execution_service.ts';
 import { ProgramConfiguration, ProgramStatus } from '@signet/proto/gen/signet/v1/program.ts';
-import {
-  QuickExecuteRequest,
-  RuntimeServiceService as runtime,
-  StreamProgramRequest,
-} from '@signet/proto/gen/signet/v1/runtime_service.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
@@ -149,6 +144,13 @@ describe('ExecuteProgram', () => {
     const error = await execute(test, { program: 'qa', inputs: json(text) }).catch((e) => e);
     expect(error).toMatchObject({ reason: 'INPUT_INVALID' });
     expect(error.fieldViolations.length).toBeGreaterThan(0);
+    expect((await read(test, error.metadata.executionId)).error?.reason).toBe('INPUT_INVALID');
+  });
+
+  it('refuses inputs that are not UTF-8 as INPUT_INVALID', async () => {
+    const value = Buffer.from([0x7b, 0x22, 0x71, 0x22, 0x3a, 0x22, 0xff, 0x22, 0x7d]);
+    const error = await execute(test, { program: 'qa', inputs: { kind: { $case: 'json', value } } }).catch((e) => e);
+    expect(error).toMatchObject({ reason: 'INPUT_INVALID' });
     expect((await read(test, error.metadata.executionId)).error?.reason).toBe('INPUT_INVALID');
   });
 
@@ -314,113 +316,5 @@ describe('ExecuteProgram', () => {
     next.put({ slug: 'newcomer', spec: 'q -> a' });
     await eventually(() => execute(test, { program: 'newcomer', inputs: json({ q: '1' }) }));
     Object.assign(test, { registry: next });
-  });
-});
-
-describe('StreamProgram', () => {
-  const stream = async (request: unknown, ctx = callerContext()) => {
-    const events: ExecutionEvent[] = [];
-    for await (const event of test.peer.stream(
-      runtime.streamProgram,
-      StreamProgramRequest.fromPartial(request as never),
-      ctx,
-    )) {
-      events.push(event);
-    }
-    return events;
-  };
-
-  it('tells states, steps and text in order, then the result', async () => {
-    test.registry.put({ slug: 'streamed', spec: 'q: str -> a: str, n: int' });
-    const events = await stream({ program: 'streamed', inputs: json({ q: '1' }) });
-    const kinds = events.map(({ event }) => event?.$case);
-    expect(kinds.slice(0, 3)).toEqual(['state', 'state', 'step']);
-    expect(kinds.at(-1)).toBe('result');
-    const sequences = events.map(({ sequence }) => Number(sequence));
-    expect(sequences).toEqual([...sequences].sort((a, b) => a - b));
-    const text = events.map(({ event }) => (event?.$case === 'token' ? event.value.text : '')).join('');
-    const last = events.at(-1)!.event;
-    const outputs = last?.$case === 'result' ? plain(last.value.outputs) : {};
-    expect(outputs.a).toBe(text);
-    expect(events.every(({ executionId }) => executionId === events[0]!.executionId)).toBe(true);
-    expect((await read(test, events[0]!.executionId)).status).toBe(ExecutionStatus.EXECUTION_STATUS_COMPLETED);
-  });
-
-  it('ends with the error, after its row is written', async () => {
-    test.registry.put({ slug: 'stream-fails', spec: 'q -> a', configuration: mockOf({ error: 'LM_RATE_LIMITED' }) });
-    const error = await stream({ program: 'stream-fails', inputs: json({ q: '1' }) }).catch((e) => e);
-    expect(error).toMatchObject({ reason: 'LM_RATE_LIMITED' });
-    expect((await read(test, error.metadata.executionId)).error?.reason).toBe('LM_RATE_LIMITED');
-    await expect(stream({ program: 'streamed', inputs: json({ z: 1 }) })).rejects.toMatchObject({
-      reason: 'INPUT_INVALID',
-    });
-  });
-
-  it('cancels the execution when the reader leaves', async () => {
-    test.registry.put({ slug: 'left', spec: 'q: str -> a: str', configuration: mockOf({ latency_ms: 20_000 }) });
-    const request = StreamProgramRequest.fromPartial({ program: 'left', inputs: json({ q: '1' }) as never });
-    let id = '';
-    for await (const event of test.peer.stream(runtime.streamProgram, request, callerContext())) {
-      id = event.executionId;
-      break;
-    }
-    await eventually(async () =>
-      expect((await read(test, id)).status).toBe(ExecutionStatus.EXECUTION_STATUS_CANCELLED),
-    );
-  });
-});
-
-describe('InitializeProgram', () => {
-  const initialize = (program: string, requestId = '') =>
-    test.peer.unary(runtime.initializeProgram, { program, requestId }, callerContext());
-  const draft = { spec: 'q: str -> a: str', status: ProgramStatus.PROGRAM_STATUS_DRAFT };
-
-  it('PRG-10 ADP-03 makes a draft ready under a name that is not empty', async () => {
-    test.registry.put({ slug: 'to-start', ...draft });
-    const program = await initialize('to-start');
-    expect(program).toMatchObject({ status: ProgramStatus.PROGRAM_STATUS_READY });
-    expect(program.dspyProgramId).not.toBe('');
-    await expect(execute(test, { program: 'to-start', inputs: json({ q: '1' }) })).resolves.toHaveProperty(
-      'executionId',
-    );
-  });
-
-  it('PRG-10 answers the program in ERROR when it cannot be prepared', async () => {
-    test.registry.put({ slug: 'never', ...draft, configuration: mockOf({ prepare_error: 'no such thing' }) });
-    expect(await initialize('never')).toMatchObject({
-      status: ProgramStatus.PROGRAM_STATUS_ERROR,
-      errorMessage: 'no such thing',
-    });
-    test.registry.put({ slug: 'native', ...draft, adapterType: AdapterType.ADAPTER_TYPE_NATIVE });
-    const native = await initialize('native');
-    expect(native.errorMessage).toMatch(/^The native engine is not available yet: /);
-  });
-
-  it('QUA-05 lets one of 50 parallel calls win, and makes equal ones with a request_id one', async () => {
-    test.registry.put({ slug: 'raced', ...draft });
-    const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => initialize('raced')));
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    test.registry.put({ slug: 'repeated', ...draft });
-    const requestId = newId();
-    const answers = await Promise.all(Array.from({ length: 5 }, () => initialize('repeated', requestId)));
-    expect(new Set(answers.map(({ id }) => id)).size).toBe(1);
-  });
-});
-
-describe('QuickExecute', () => {
-  const quick = (request: unknown) =>
-    test.peer.unary(runtime.quickExecute, QuickExecuteRequest.fromPartial(request as never), callerContext());
-
-  it('PRG-24 runs a signature on the mock engine, makes its program once and says which engine it was', async () => {
-    const request = { signatureSpec: 'question -> answer', inputs: json({ question: '1' }) };
-    const results = await Promise.all(Array.from({ length: 10 }, () => quick(request)));
-    expect(new Set(results.map(({ programId }) => programId)).size).toBe(1);
-    expect(results.every(({ engine }) => engine === Engine.ENGINE_MOCK)).toBe(true);
-  });
-
-  it('refuses none and both of spec and module', async () => {
-    await expect(quick({ inputs: json({}) })).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
-    const both = { signatureSpec: 'q -> a', signatureModule: 'A.B', inputs: json({}) };
-    await expect(quick(both)).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
   });
 });
