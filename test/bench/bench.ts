@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, startChild } from './child-process.ts';
 import { type CpuGroups, type CpuTimes, cpuBetween, readCpu } from './cpu-meter.ts';
 import type { LoadJob, LoadReport } from './load/job.ts';
@@ -34,9 +35,13 @@ export type Row = LoadReport & {
   readonly aside: CpuTimes;
 };
 
+/** What a set of processes takes while nobody calls, in milliseconds of CPU a second. */
+export type Rest = { readonly name: string; readonly cpuMsPerSecond: number; readonly cpuBy: CpuTimes };
+
 /** Measures cells one after another, with one load generator and one scripted model in processes of their own. */
 export class Bench {
   readonly rows: Row[] = [];
+  readonly rests: Rest[] = [];
   readonly options: BenchOptions;
   private readonly load: Child;
   private readonly model: Child;
@@ -96,6 +101,19 @@ export class Bench {
     };
     this.rows.push(row);
     this.onRow(row);
+  }
+
+  /** Measures processes at rest. */
+  async measureRest(name: string, groups: CpuGroups): Promise<void> {
+    // What a load leaves behind is done with first.
+    await sleep(1000);
+    const before = readCpu(groups);
+    const begun = performance.now();
+    await sleep(this.options.seconds * 1000);
+    const used = Object.entries(cpuBetween(before, readCpu(groups)));
+    const seconds = (performance.now() - begun) / 1000;
+    const cpuBy = Object.fromEntries(used.map(([process, ms]) => [process, ms / seconds]));
+    this.rests.push({ name, cpuBy, cpuMsPerSecond: Object.values(cpuBy).reduce((sum, ms) => sum + ms, 0) });
   }
 
   async close(): Promise<void> {

@@ -17,7 +17,7 @@ import {
   PYTHON_ROWS,
   type StageContext,
 } from './stages.ts';
-import { writeRatios, writeTable } from './table.ts';
+import { writeRatios, writeRest, writeTable } from './table.ts';
 
 const DATA_DIR = process.env.SIGNET_DATA_DIR ?? join(import.meta.dirname, '..', '..', '.signet');
 const ends: (() => Promise<void>)[] = [];
@@ -54,12 +54,13 @@ async function main(): Promise<void> {
   const print = (line: string): boolean => process.stdout.write(`${line}\n`);
   print(`\n${writeTable(bench.rows)}\n`);
   for (const line of writeRatios(bench.rows)) print(line);
+  for (const rest of bench.rests) print(writeRest(rest));
   for (const line of skipped) print(line);
   print(`\n${options.seconds} s a cell · Postgres with fsync and synchronous_commit on · ${machine}`);
   if (options.json !== undefined) {
     writeFileSync(
       options.json,
-      `${JSON.stringify({ machine, seconds: options.seconds, rows: bench.rows }, null, 1)}\n`,
+      `${JSON.stringify({ machine, seconds: options.seconds, rows: bench.rows, rests: bench.rests }, null, 1)}\n`,
     );
   }
 }

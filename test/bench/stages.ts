@@ -64,7 +64,9 @@ export async function measureMock(context: StageContext): Promise<void> {
     [names[0], signet.doors.json],
     [names[1], signet.doors.unary],
   ];
-  await measureDoors(bench, doors, { ...signet.pids, postgres: [postgres.pid] }, [0]);
+  const groups = { ...signet.pids, postgres: [postgres.pid] };
+  await measureDoors(bench, doors, groups, [0]);
+  await bench.measureRest('Signet without Python', groups);
   await signet.close();
 }
 
@@ -84,6 +86,7 @@ export async function measurePython(context: StageContext, python: string): Prom
     [PYTHON_ROWS[3], signet.doors.stream],
   ];
   await measureDoors(bench, streams, groups, [0], GAP_MS);
+  await bench.measureRest('Signet with Python', groups);
   await signet.close();
 }
 

@@ -1,4 +1,4 @@
-import type { Row } from './bench.ts';
+import type { Rest, Row } from './bench.ts';
 
 const HEAD = [
   'row',
@@ -26,10 +26,6 @@ export function writeTable(rows: readonly Row[]): string {
 
 function writeRow(row: Row): string[] {
   const first = row.firstTokenP50Ms;
-  const by = (times: Readonly<Record<string, number>>): string =>
-    Object.entries(times)
-      .map(([name, ms]) => `${name} ${ms.toFixed(2)}`)
-      .join(' ');
   return [
     row.failures > 0 ? `${row.name} (${row.failures} FAILED)` : row.name,
     String(row.delayMs),
@@ -43,6 +39,17 @@ function writeRow(row: Row): string[] {
     by(row.aside),
     writeBudget(row),
   ];
+}
+
+function by(times: Readonly<Record<string, number>>): string {
+  return Object.entries(times)
+    .map(([name, ms]) => `${name} ${ms.toFixed(2)}`)
+    .join(' ');
+}
+
+/** Writes what processes take at rest. */
+export function writeRest({ name, cpuMsPerSecond, cpuBy }: Rest): string {
+  return `${name} at rest: ${cpuMsPerSecond.toFixed(1)} ms CPU a second (${by(cpuBy)})`;
 }
 
 /** What the design allows a row, and whether it kept to it; empty where nothing is said. */

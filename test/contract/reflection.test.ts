@@ -80,6 +80,18 @@ describe('reflection', () => {
     },
   );
 
+  it('knows the details of a status, and names map entries as compilers do', async () => {
+    const details = await ask({ fileContainingSymbol: 'google.rpc.ErrorInfo' });
+    expect(details.fileDescriptorResponse?.fileDescriptorProto.length).toBeGreaterThan(0);
+    const [health] =
+      (await ask({ fileContainingSymbol: 'grpc.health.v1.Health' })).fileDescriptorResponse?.fileDescriptorProto ?? [];
+    const list = fromBinary(FileDescriptorProtoSchema, health ?? new Uint8Array()).messageType.find(
+      ({ name }) => name === 'HealthListResponse',
+    );
+    expect(list?.nestedType.map(({ name }) => name)).toEqual(['StatusesEntry']);
+    expect(list?.field[0]?.typeName).toBe('.grpc.health.v1.HealthListResponse.StatusesEntry');
+  });
+
   /** Asks reflection v1 one question; its own proto comes with the library. */
   async function ask(question: object): Promise<ReflectionReply> {
     const root = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'));

@@ -15,8 +15,12 @@ export type FileIndex = {
   closure(file: FileProto): FileProto[];
 };
 
-/** Indexes the files that declare some services and all that these import; the other files are left out. */
-export function createFileIndex(all: readonly FileProto[], services: readonly string[]): FileIndex {
+/** Indexes the files that declare some services, `besides` by their names, and all that these import; the others are left out. */
+export function createFileIndex(
+  all: readonly FileProto[],
+  services: readonly string[],
+  besides: readonly string[] = [],
+): FileIndex {
   const known = new Map(all.map((file) => [file.name, file]));
   const closure = (file: FileProto): FileProto[] => {
     const seen = new Set([file]);
@@ -28,7 +32,10 @@ export function createFileIndex(all: readonly FileProto[], services: readonly st
     }
     return [...seen];
   };
-  const roots = all.filter((file) => file.service.some(({ name }) => services.includes(qualified(file.package, name))));
+  const roots = all.filter(
+    (file) =>
+      besides.includes(file.name) || file.service.some(({ name }) => services.includes(qualified(file.package, name))),
+  );
   const shown = new Map(roots.flatMap(closure).map((file) => [file.name, file]));
   const symbols = new Map(
     [...shown.values()].flatMap((file) => symbolsOf(file).map((symbol) => [symbol, file] as const)),
@@ -51,8 +58,12 @@ export function createFileIndex(all: readonly FileProto[], services: readonly st
   };
 }
 
-/** Gives every type reference of a file that lacks it the full name of the type of that file which it means; changes its argument. */
-export function qualifyTypeNames(file: FileProto): FileProto {
+/**
+ * Makes of a description made at run time what a compiler would have written: full names in every reference to a type of that file, and
+ * its names of map entries, which clients check. Changes its argument.
+ */
+export function completeFile(file: FileProto): FileProto {
+  for (const message of file.messageType) nameMapEntries(message);
   const own = new Set(symbolsOf(file));
   const qualify = (field: FieldDescriptorProto, scope: string): void => {
     if (field.typeName === '' || field.typeName.startsWith('.')) return;
@@ -69,6 +80,17 @@ export function qualifyTypeNames(file: FileProto): FileProto {
   };
   for (const message of file.messageType) visit(message, file.package);
   return file;
+}
+
+function nameMapEntries(message: DescriptorProto): void {
+  for (const field of message.field) {
+    const entry = message.nestedType.find(({ name, options }) => options?.mapEntry === true && name === field.typeName);
+    if (entry === undefined) continue;
+    const camel = field.name.replace(/(?:^|_)([a-z0-9])/g, (_all, letter: string) => letter.toUpperCase());
+    entry.name = `${camel}Entry`;
+    field.typeName = entry.name;
+  }
+  for (const nested of message.nestedType) nameMapEntries(nested);
 }
 
 function symbolsOf(file: FileProto): string[] {

@@ -5,7 +5,7 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { type Server, type ServerDuplexStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { createFileIndex, type FileIndex, type FileProto, qualifyTypeNames } from './file-index.ts';
+import { completeFile, createFileIndex, type FileIndex, type FileProto } from './file-index.ts';
 
 type ReflectionRequest = {
   readonly messageRequest?: string;
@@ -17,6 +17,8 @@ type ReflectionRequest = {
 
 const require = createRequire(import.meta.url);
 const healthService = 'grpc.health.v1.Health';
+// Nothing imports it, and clients need it to read what a status carries.
+const statusDetails = 'google/rpc/error_details.proto';
 
 /** The descriptors of every proto of ours, as `npm run gen` makes them. */
 export function descriptorSet(): Buffer {
@@ -29,7 +31,7 @@ export function descriptorSet(): Buffer {
  */
 export function addReflection(server: Server, services: readonly string[]): void {
   const set = fromBinary(FileDescriptorSetSchema, descriptorSet());
-  const index = createFileIndex([...set.file, healthFile()], [...services, healthService]);
+  const index = createFileIndex([...set.file, healthFile()], [...services, healthService], [statusDetails]);
   const protos = join(
     dirname(require.resolve('@grpc/reflection/package.json')),
     'build',
@@ -88,7 +90,7 @@ function missing(what: string): object {
   return { errorResponse: { errorCode: status.NOT_FOUND, errorMessage: `${what} not found` } };
 }
 
-// The only file that comes as text: its descriptors, made at run time, name types without their packages.
+// The only file that comes as text: its descriptors, made at run time, are no compiler's.
 function healthFile(): FileProto {
   const proto = join(
     dirname(require.resolve('grpc-health-check/package.json')),
@@ -100,5 +102,5 @@ function healthFile(): FileProto {
   const [message] = Object.values(loadSync(proto)).flatMap((entry) =>
     'fileDescriptorProtos' in entry ? (entry.fileDescriptorProtos as Buffer[]) : [],
   );
-  return qualifyTypeNames(fromBinary(FileDescriptorProtoSchema, message ?? new Uint8Array()));
+  return completeFile(fromBinary(FileDescriptorProtoSchema, message ?? new Uint8Array()));
 }

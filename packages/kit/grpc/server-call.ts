@@ -15,6 +15,9 @@ export type RawCall = {
   sendMetadata(metadata: Metadata): void;
 };
 
+// A caller's deadline passes at the caller first: its cancel is here before our own clock of that deadline, begun a transit later, is up.
+const transitMs = 100;
+
 /** The context of one call that grpc-js serves. */
 export class ServerCallContext implements CallContext {
   readonly deadlineMs: number | undefined;
@@ -75,7 +78,7 @@ export class ServerCallContext implements CallContext {
 
   private abort(): void {
     if (this.settled || this.controller === undefined) return;
-    const late = this.deadlineMs !== undefined && Date.now() >= this.deadlineMs;
+    const late = this.deadlineMs !== undefined && Date.now() >= this.deadlineMs - transitMs;
     this.controller.abort(
       late
         ? new AppError('DEADLINE_EXCEEDED', 'The deadline passed before the call ended')

@@ -38,7 +38,7 @@ export async function createExecution(
     await recordInvalid(deps, { plan, input, askedMs, id }, checked, ctx, true);
     throw checked.error.with({ executionId: id });
   }
-  const row = { id, askedMs, inputsJson: checked.json, isDetached: true, retriedFrom: input.retriedFrom ?? '' };
+  const row = { id, inputsJson: checked.json, isDetached: true, retriedFrom: input.retriedFrom ?? '' };
   await deps.recorder.begin(startRow(plan, row, ctx.trace, ctx)).stored();
   deps.runner.wake();
   return asAccepted(await deps.store.get(id));

@@ -69,7 +69,7 @@ export type Execution = {
   readonly updateTime: Date;
 };
 
-/** The first row of an execution. */
+/** The first row of an execution. Its id says when it was asked for, so that the order of ids is the order of time. */
 export type StartRow = {
   readonly id: string;
   readonly programId: string;
@@ -87,8 +87,6 @@ export type StartRow = {
   readonly traceparent: string;
   readonly keyId: string;
   readonly retriedFrom: string | null;
-  /** When it was asked for, on the steady clock. */
-  readonly askedMs: number;
 };
 
 /** The end of an execution. */

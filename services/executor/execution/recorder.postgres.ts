@@ -1,3 +1,4 @@
+import { timeOfId } from '@signet/kit/id.ts';
 import { isConflict, isConnectionLoss } from '../db/database-error.ts';
 import type { Database } from '../db/pool.ts';
 import { type Cell, encodeTextArray } from '../db/text-array.ts';
@@ -18,7 +19,7 @@ export type RowState = { readonly status: string; readonly endToken: number | un
 /** Writes what recorders gather. */
 export type RecorderStore = {
   /** Writes a batch in one transaction, with the log of ends and the counters; gives the ids that were written. */
-  flush(batch: Batch, nowMs: number): Promise<ReadonlySet<string>>;
+  flush(batch: Batch): Promise<ReadonlySet<string>>;
   /** Reads how rows stand. */
   inspect(ids: readonly string[]): Promise<ReadonlyMap<string, RowState>>;
   writeSteps(steps: readonly StepRow[]): Promise<void>;
@@ -33,10 +34,10 @@ export function createRecorderStore(database: Database, owner: string): Recorder
   return {
     isConnectionLoss,
     isConflict,
-    async flush({ rows, ends }, nowMs) {
+    async flush({ rows, ends }) {
       const name = `record_${rows.length > 0 ? 'rows' : ''}_${ends.length > 0 ? 'ends' : ''}`;
       const values: Buffer[] = [];
-      if (rows.length > 0) for (const column of rowColumns) values.push(columnOf(rows, column, { owner, nowMs }));
+      if (rows.length > 0) for (const column of rowColumns) values.push(columnOf(rows, column, owner));
       if (ends.length > 0) for (const column of endColumns) values.push(columnOf(ends, column));
       const written = await database.queryRaw<{ id: string }>(name, statementOf(name, rows, ends), values);
       return new Set(written.map(({ id }) => id));
@@ -80,8 +81,7 @@ export function createRecorderStore(database: Database, owner: string): Recorder
   };
 }
 
-type Surroundings = { readonly owner: string; readonly nowMs: number };
-type Column<T> = { readonly name: string; readonly cell: (row: T, around: Surroundings) => Cell };
+type Column<T> = { readonly name: string; readonly cell: (row: T, owner: string) => Cell };
 
 const rowColumns: readonly Column<NewRow>[] = [
   { name: 'id', cell: ({ start }) => start.id },
@@ -100,9 +100,9 @@ const rowColumns: readonly Column<NewRow>[] = [
   { name: 'traceparent', cell: ({ start }) => start.traceparent },
   { name: 'key_id', cell: ({ start }) => start.keyId },
   { name: 'retried_from', cell: ({ start }) => start.retriedFrom },
-  { name: 'lease_owner', cell: ({ start, end }, { owner }) => (end || start.detached ? null : owner) },
+  { name: 'lease_owner', cell: ({ start, end }, owner) => (end || start.detached ? null : owner) },
   { name: 'token', cell: ({ token }) => String(token) },
-  { name: 'age_ms', cell: ({ start }, { nowMs }) => (nowMs - start.askedMs).toFixed(3) },
+  { name: 'asked_ms', cell: ({ start }) => String(timeOfId(start.id)) },
   { name: 'outputs', cell: ({ end }) => end?.outputsJson ?? null },
   { name: 'error', cell: ({ end }) => end?.errorJson ?? null },
   { name: 'duration_ms', cell: ({ end }) => (end ? String(end.durationMs) : null) },
@@ -126,10 +126,8 @@ const endColumns: readonly Column<RowEnd>[] = [
   { name: 'last_sequence', cell: ({ end }) => String(end.lastSequence) },
 ];
 
-const nowhere: Surroundings = { owner: '', nowMs: 0 };
-
-function columnOf<T>(rows: readonly T[], column: Column<T>, around: Surroundings = nowhere): Buffer {
-  return encodeTextArray(rows.map((row) => column.cell(row, around)));
+function columnOf<T>(rows: readonly T[], column: Column<T>, owner = ''): Buffer {
+  return encodeTextArray(rows.map((row) => column.cell(row, owner)));
 }
 
 const ended = `('completed', 'failed', 'cancelled')`;
@@ -146,7 +144,7 @@ const putRows = (unnested: string): string => `put as (
     case when r.status in ${ended} then greatest(now(), t.asked) end,
     r.outputs::json, r.error::jsonb, r.duration_ms::float8, coalesce(r.metrics, '{}')::json, coalesce(r.trace, '[]')::json,
     r.attempts::int, r.last_sequence::bigint
-  from ${unnested}, lateral (select now() - r.age_ms::float8 * interval '1 ms' as asked) t
+  from ${unnested}, lateral (select to_timestamp(r.asked_ms::float8 / 1000) as asked) t
   on conflict (id) do nothing
   returning id, program_id, status, lease_token)`;
 

@@ -45,7 +45,6 @@ const startOf = (more: Partial<StartRow> = {}): StartRow => ({
   traceparent: '',
   keyId: '',
   retriedFrom: null,
-  askedMs: performance.now(),
   ...more,
 });
 

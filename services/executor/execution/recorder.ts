@@ -108,7 +108,7 @@ export class Recorder {
     const ends: RowEnd[] = [];
     for (const record of records) record.depart(rows, ends);
     try {
-      const written = await this.deps.store.flush({ rows, ends }, this.deps.clock.steadyMs());
+      const written = await this.deps.store.flush({ rows, ends });
       this.failures = 0;
       const doubtful: ExecutionRecord[] = [];
       for (const record of records) {

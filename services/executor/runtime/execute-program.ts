@@ -93,9 +93,7 @@ export function beginAttached(
   onEvent?: BegunExecution['onEvent'],
 ): BegunExecution {
   const { span, context } = startExecutionSpan(deps, plan, id, ctx.trace);
-  const record = deps.recorder.begin(
-    startRow(plan, { id, askedMs, inputsJson: checked.json, isDetached: false }, context, ctx),
-  );
+  const record = deps.recorder.begin(startRow(plan, { id, inputsJson: checked.json, isDetached: false }, context, ctx));
   const live = new LiveExecution(record, 1, (sequence, step, status) =>
     deps.recorder.step({ executionId: id, sequence, step, status }),
   );
@@ -119,7 +117,6 @@ export function beginAttached(
 
 type RowInput = {
   readonly id: string;
-  readonly askedMs: number;
   readonly inputsJson: string;
   readonly isDetached: boolean;
   readonly retriedFrom?: string;
@@ -144,7 +141,6 @@ export function startRow(plan: CallPlan, row: RowInput, trace: CallContext['trac
     traceparent: traceparentOf(trace),
     keyId: ctx.principal?.keyId ?? '',
     retriedFrom: row.retriedFrom || null,
-    askedMs: row.askedMs,
   };
 }
 
@@ -157,9 +153,7 @@ export async function recordInvalid(
   isDetached = false,
 ): Promise<void> {
   const { span, context } = startExecutionSpan(deps, plan, id, ctx.trace);
-  const record = deps.recorder.begin(
-    startRow(plan, { id, askedMs, inputsJson: checked.json, isDetached }, context, ctx),
-  );
+  const record = deps.recorder.begin(startRow(plan, { id, inputsJson: checked.json, isDetached }, context, ctx));
   const fault = faultOf(checked.error);
   const durationMs = Math.round((deps.clock.steadyMs() - askedMs) * 1000) / 1000;
   const end: EndRow = {

@@ -6,7 +6,7 @@ import { type GatewayRig, sampleResult, startRig } from '../test-support/owners.
 
 let rig: GatewayRig;
 beforeAll(async () => {
-  rig = await startRig({ heartbeatMs: 50 });
+  rig = await startRig();
 });
 afterAll(() => rig.close());
 
@@ -78,20 +78,22 @@ describe('a stream of events', () => {
   });
 
   test('is kept alive by comments, from before its first event', async () => {
+    const quick = await startRig({ heartbeatMs: 50 });
     let release = (): void => {};
-    rig.answer('StreamProgram', async function* () {
+    quick.answer('StreamProgram', async function* () {
       await new Promise<void>((resolve) => {
         release = resolve;
       });
       yield state(1n);
     });
-    const answer = await stream();
+    const answer = await quick.fetch('/v1/programs/qa:stream', { method: 'POST', body: '{"inputs":{}}' });
     const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
     expect((await reader.read()).value).toMatch(/^: \n\n/);
     release();
     let rest = '';
     for (let part = await reader.read(); !part.done; part = await reader.read()) rest += part.value;
     expect(rest).toContain('event: state');
+    await quick.close();
   });
 
   test('ends its call when the reader goes away', async () => {
