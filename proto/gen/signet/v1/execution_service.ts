@@ -1556,7 +1556,8 @@ export const ExecutionServiceService = {
    * Runs a program without waiting: the answer comes when the execution is committed, and it survives the death of any process.
    * Answers 202. Inputs that do not fit make a FAILED execution and INPUT_INVALID with its id in the metadata.
    *
-   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, LM_NOT_FOUND, QUEUE_FULL, IDEMPOTENCY_KEY_REUSED.
+   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, LM_NOT_FOUND, LM_NOT_CONFIGURED and
+   * IDEMPOTENCY_KEY_REUSED.
    */
   createExecution: {
     path: "/signet.v1.ExecutionService/CreateExecution" as const,
@@ -1702,7 +1703,8 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
    * Runs a program without waiting: the answer comes when the execution is committed, and it survives the death of any process.
    * Answers 202. Inputs that do not fit make a FAILED execution and INPUT_INVALID with its id in the metadata.
    *
-   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, LM_NOT_FOUND, QUEUE_FULL, IDEMPOTENCY_KEY_REUSED.
+   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, LM_NOT_FOUND, LM_NOT_CONFIGURED and
+   * IDEMPOTENCY_KEY_REUSED.
    */
   createExecution: handleUnaryCall<CreateExecutionRequest, Execution>;
   /** Reads one execution. Fails with EXECUTION_NOT_FOUND. */
@@ -1741,7 +1743,8 @@ export interface ExecutionServiceClient extends Client {
    * Runs a program without waiting: the answer comes when the execution is committed, and it survives the death of any process.
    * Answers 202. Inputs that do not fit make a FAILED execution and INPUT_INVALID with its id in the metadata.
    *
-   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, LM_NOT_FOUND, QUEUE_FULL, IDEMPOTENCY_KEY_REUSED.
+   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, LM_NOT_FOUND, LM_NOT_CONFIGURED and
+   * IDEMPOTENCY_KEY_REUSED.
    */
   createExecution(
     request: CreateExecutionRequest,
