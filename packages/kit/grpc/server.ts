@@ -96,7 +96,11 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
       for (const name of new Set(['', ...services])) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
     },
     async listen(address) {
-      addReflection(server, [...new Set(services)]);
+      // What passes between our own processes is nobody else's to see, wherever it is served.
+      addReflection(
+        server,
+        [...new Set(services)].filter((name) => !name.startsWith('signet.internal.')),
+      );
       const port = await new Promise<number>((resolve, reject) => {
         server.bindAsync(formatAddress(address), ServerCredentials.createInsecure(), (error, bound) =>
           error === null ? resolve(bound) : reject(Object.assign(error, { code: 'EADDRINUSE' })),
