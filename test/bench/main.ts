@@ -21,6 +21,7 @@ import { writeRatios, writeRest, writeTable } from './table.ts';
 
 const DATA_DIR = process.env.SIGNET_DATA_DIR ?? join(import.meta.dirname, '..', '..', '.signet');
 const ends: (() => Promise<void>)[] = [];
+let isStopped = false;
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
@@ -51,6 +52,7 @@ async function main(): Promise<void> {
     return;
   }
   const skipped = await measureAll(context);
+  if (isStopped) return;
   const print = (line: string): boolean => process.stdout.write(`${line}\n`);
   print(`\n${writeTable(bench.rows)}\n`);
   for (const line of writeRatios(bench.rows)) print(line);
@@ -68,9 +70,11 @@ async function main(): Promise<void> {
 async function measureAll(context: StageContext): Promise<string[]> {
   const skipped: string[] = [];
   const attempt = async (what: string, measure: () => Promise<void>): Promise<void> => {
+    if (isStopped) return;
     try {
       await measure();
     } catch (error) {
+      if (isStopped) return;
       const line = `left out: ${what}: ${error instanceof Error ? error.message : String(error)}`;
       say(`  ${line}`);
       skipped.push(line);
@@ -99,7 +103,10 @@ async function endAll(): Promise<void> {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void endAll().finally(() => process.exit(130)));
+  process.once(signal, () => {
+    isStopped = true;
+    void endAll().finally(() => process.exit(130));
+  });
 }
 try {
   await main();
