@@ -115,6 +115,26 @@ describe('embedded Postgres', { timeout: 60_000 }, () => {
     expect(await query(server.url, 'select n from kept')).toEqual([{ n: 7 }]);
   });
 
+  it('gives each start a socket folder of its own and removes the one that a killed run left', async () => {
+    const first = await start({ fsync: false });
+    await first.stop();
+    const left = mkdtempSync(join(tmpdir(), 'signet-pg-'));
+    writeFileSync(join(left, '.s.PGSQL.5432'), '');
+    writeFileSync(join(room, 'postgres', 'socket-folder'), `${left}\n`);
+    const second = await start({ fsync: false });
+    expect(second.socketDir).not.toBe(first.socketDir);
+    expect([existsSync(left), existsSync(second.socketDir)]).toEqual([false, true]);
+  });
+
+  it('removes nothing else that the record of its socket folder may name', async () => {
+    const other = join(room, 'other');
+    mkdirSync(join(room, 'postgres'), { recursive: true });
+    mkdirSync(other);
+    writeFileSync(join(room, 'postgres', 'socket-folder'), other);
+    await start({ fsync: false });
+    expect(existsSync(other)).toBe(true);
+  });
+
   it('comes back on its port with what was committed after it was killed', async () => {
     const first = await start();
     await query(first.url, 'create table kept (n int); insert into kept values (7)');

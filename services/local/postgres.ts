@@ -1,7 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './free-port.ts';
@@ -9,7 +7,8 @@ import { explainSystemError, LaunchError } from './launch-error.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres/binaries.ts';
 import { type Cluster, explainPostgresFailure, openCluster, POSTGRES_ENV } from './postgres/cluster.ts';
 import { readPostmasterFile, settleEarlierServer, stopServer } from './postgres/postmaster-file.ts';
-import { chooseRunAs, giveTo, type RunAs } from './postgres/run-as.ts';
+import { chooseRunAs, type RunAs } from './postgres/run-as.ts';
+import { makeSocketFolder, removeLeftSocketFolder } from './postgres/socket-folder.ts';
 
 const READY_MS = 60_000;
 const LOG_MAX_BYTES = 10 * 1024 * 1024;
@@ -54,6 +53,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const runAs = chooseRunAs(binaries.postgres, dataDir);
     if ((await settleEarlierServer(join(dataDir, 'cluster'))) === 'stopped')
       log('stopped the database server of an earlier run');
+    removeLeftSocketFolder(dataDir);
     const cluster = openCluster(binaries, runAs, dataDir, options.fsync !== false);
     return await startServer({ binaries, runAs, dataDir, cluster, options });
   } catch (error) {
@@ -90,7 +90,7 @@ async function startServer(input: ServerInput): Promise<EmbeddedPostgres> {
 /** Starts once: the running server, or what it said before it ended. */
 async function tryStart(input: ServerInput, port: number): Promise<EmbeddedPostgres | string> {
   const { cluster, dataDir, runAs } = input;
-  const socketDir = makeSocketDir(dataDir, runAs);
+  const socketDir = makeSocketFolder(dataDir, runAs);
   const logFile = join(dataDir, 'postgres.log');
   const { descriptor, offset } = openLog(logFile);
   const [command = '', ...args] = [...runAs.prefix, ...serverCommand(input, port, socketDir)];
@@ -109,6 +109,7 @@ async function tryStart(input: ServerInput, port: number): Promise<EmbeddedPostg
   const hasExited = () => child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
   if (!(await becomesReady(cluster.folder, child, hasExited))) {
     if (!hasExited() && child.pid) await stopServer(child.pid, hasExited);
+    removeLeftSocketFolder(dataDir);
     return readFileSync(logFile, 'utf8').slice(offset);
   }
   const pid = child.pid ?? 0;
@@ -150,18 +151,6 @@ async function becomesReady(folder: string, child: ChildProcess, hasExited: () =
     await sleep(20);
   }
   return false;
-}
-
-// A socket's path may have 107 bytes, less than many data folders: so it stands in the folder for temporary files.
-function makeSocketDir(dataDir: string, runAs: RunAs): string {
-  const socketDir = join(tmpdir(), `signet-pg-${createHash('sha256').update(dataDir).digest('hex').slice(0, 12)}`);
-  mkdirSync(socketDir, { recursive: true, mode: 0o700 });
-  const { uid } = statSync(socketDir);
-  if (uid !== runAs.uid && uid !== process.getuid?.())
-    throw new LaunchError(`${socketDir} belongs to another user: remove it`);
-  giveTo(runAs, socketDir);
-  chmodSync(socketDir, 0o700);
-  return socketDir;
 }
 
 function openLog(path: string): { descriptor: number; offset: number } {

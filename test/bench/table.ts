@@ -47,7 +47,7 @@ function by(times: Readonly<Record<string, number>>): string {
     .join(' ');
 }
 
-/** Writes what processes take at rest. */
+/** Writes what processes take at rest; Postgres may still be vacuuming what the load left. */
 export function writeRest({ name, cpuMsPerSecond, cpuBy }: Rest): string {
   return `${name} at rest: ${cpuMsPerSecond.toFixed(1)} ms CPU a second (${by(cpuBy)})`;
 }

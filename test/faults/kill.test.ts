@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { eventually } from '@signet/kit/testing/eventually.ts';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type DurablePostgres, startDurablePostgres } from '../support/durable-postgres.ts';
 import type { HttpAnswer, JsonObject } from '../support/http.ts';
+import { workersOf } from '../support/processes.ts';
 import { demand, QA_INPUTS, readyProgram } from '../support/programs.ts';
 import { whyNoPython } from '../support/python.ts';
 import { query } from '../support/query.ts';
@@ -218,19 +218,3 @@ describe.skipIf(missing !== undefined)('kill -9 while an execution works', { tim
     expect(ends.filter(({ status }) => status !== 'completed')).toEqual([]);
   });
 });
-
-/** The worker processes below a supervisor. */
-function workersOf(supervisor: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-        const command = readFileSync(`/proc/${name}/cmdline`, 'utf8');
-        return parent === supervisor && !command.includes('resource_tracker') ? [Number(name)] : [];
-      } catch {
-        return [];
-      }
-    });
-}

@@ -68,7 +68,7 @@ export class Catalog {
       resolved = await this.deps.registry.resolve(program, version, ctx);
     } catch (error) {
       const stale = this.stale(program, version);
-      if (stale !== undefined && error instanceof AppError && error.reason === 'SERVICE_UNAVAILABLE') return stale;
+      if (stale !== undefined && error instanceof AppError && isRegistryAway(error.reason)) return stale;
       throw error;
     }
     const served = this.learn(resolved, version);
@@ -169,6 +169,11 @@ export class Catalog {
     }
     if (change.revision > this.revision) this.revision = change.revision;
   }
+}
+
+/** True for the reason of a question that the registry could not answer because it, or its database, is away. */
+export function isRegistryAway(reason: string): boolean {
+  return reason === 'SERVICE_UNAVAILABLE' || reason === 'DATABASE_UNAVAILABLE';
 }
 
 function isSame(a: ResolvedProgram, b: ResolvedProgram): boolean {

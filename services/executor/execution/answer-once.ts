@@ -35,7 +35,7 @@ export async function answerOnce<T>(
     if (first.isOurs) break;
     if (!first.isSameRequest) throw requestIdReused(call.requestId);
     if (first.answer !== undefined) return codec.decode(first.answer);
-    if (first.ageMs > orphanMs) await deps.idempotency.forget(key);
+    if (first.ageMs > orphanMs) await deps.idempotency.forget(key, orphanMs);
     if (ctx.signal.aborted) throw ctx.signal.reason;
     await new Promise((resolve) => setTimeout(resolve, lookAgainMs));
   }

@@ -4,6 +4,7 @@ import { normalizeError } from '@signet/kit/error/normalize.ts';
 import { contextFromTraceparent } from '@signet/kit/telemetry/traceparent.ts';
 import { isObject, type JsonObject } from '@signet/signature/json.ts';
 import { parseJson } from '@signet/signature/parse-json.ts';
+import { isRegistryAway } from '../catalog/catalog.ts';
 import { type PlanDeps, planClaimed } from '../runtime/plan-call.ts';
 import { deadlineExceeded } from '../runtime/run-engine.ts';
 import { type RunDeps, startExecutionSpan } from '../runtime/run-execution.ts';
@@ -148,7 +149,7 @@ export class DetachedRunner {
     });
   }
 
-  /** The registry may be away for a while; what was accepted waits for it. */
+  /** The registry, or its database, may be away for a while; what was accepted waits for it. */
   private async planWhenPossible(claim: Claim, live: LiveExecution, trace: ReturnType<typeof contextFromTraceparent>) {
     const { deps } = this;
     const latestMs = deps.clock.now().getTime() + Math.max((claim.options.timeout_ms ?? 900_000) - claim.ageMs, 0);
@@ -157,7 +158,7 @@ export class DetachedRunner {
         return await planClaimed(deps, claim, { signal: live.signal, deadlineMs: latestMs, trace });
       } catch (error) {
         const { reason } = normalizeError(error);
-        if (reason !== 'SERVICE_UNAVAILABLE' || live.abortReason !== undefined) throw error;
+        if (!isRegistryAway(reason) || live.abortReason !== undefined) throw error;
         if (deps.clock.now().getTime() >= latestMs) throw deadlineExceeded();
         await deps.live.news(claim.id, 500, live.signal);
       }

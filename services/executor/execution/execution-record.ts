@@ -53,6 +53,11 @@ export class ExecutionRecord {
     return this.end !== undefined;
   }
 
+  /** True until the first row is known to stand. */
+  get isNew(): boolean {
+    return !this.startStored;
+  }
+
   get sizeBytes(): number {
     return 500 + (this.startStored ? 0 : this.start!.inputsJson.length) + (this.end?.outputsJson?.length ?? 0);
   }
@@ -106,6 +111,12 @@ export class ExecutionRecord {
     } else {
       this.state = 'stored';
     }
+  }
+
+  /** The first row stands but without the end that departed with it, which follows; for the recorder. */
+  arriveWithoutEnd(nowMs: number): void {
+    this.departedEnd = undefined;
+    this.arrive(nowMs);
   }
 
   /** What departed may not have arrived: it stands in line again; for the recorder. */

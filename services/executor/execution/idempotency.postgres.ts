@@ -19,8 +19,8 @@ export type IdempotencyStore = {
   /** Takes a call's place, or gives what stands there. */
   claim(key: CallKey, requestHash: Buffer, executionId: string): Promise<FirstCall>;
   answer(key: CallKey, answer: Buffer): Promise<void>;
-  /** Forgets a call that came to nothing, so that it can be made again. */
-  forget(key: CallKey): Promise<void>;
+  /** Forgets a call that came to nothing, so that it can be made again; one younger than `ageMs` stays: somebody else made it anew. */
+  forget(key: CallKey, ageMs?: number): Promise<void>;
   /** Forgets what is older than 24 h. */
   sweep(): Promise<void>;
 };
@@ -56,11 +56,12 @@ export function createIdempotencyStore(database: Database): IdempotencyStore {
         [keyId, method, requestId, answer],
       );
     },
-    async forget({ keyId, method, requestId }) {
+    async forget({ keyId, method, requestId }, ageMs = 0) {
       await database.query(
         'idempotency_forget',
-        'delete from executor.idempotency where key_id = $1 and method = $2 and request_id = $3',
-        [keyId, method, requestId],
+        `delete from executor.idempotency where key_id = $1 and method = $2 and request_id = $3
+           and create_time <= now() - make_interval(secs => $4::float8 / 1000)`,
+        [keyId, method, requestId, ageMs],
       );
     },
     async sweep() {

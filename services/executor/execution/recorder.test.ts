@@ -187,6 +187,51 @@ describe('recorder', () => {
     expect(stats).toEqual({ execution_count: '40' });
   });
 
+  it('writes the end by itself when the start was committed and only its answer got lost', async () => {
+    const start = startOf();
+    let losses = 0;
+    const own = new Recorder({ store: losingAnswers(() => losses++ === 0), clock: systemClock, log });
+    const record = own.begin(start);
+    await eventually(() => expect(losses).toBe(1));
+    await record.finish(endOf());
+    expect(await look(start.id)).toMatchObject({ status: 'completed', outputs: '{"a": 1.50}', ends: 1 });
+  });
+
+  it('knows a detached row for written although another claimed it before the answer came', async () => {
+    const start = startOf({ detached: true });
+    let losses = 0;
+    const own = new Recorder({ store: losingAnswers(() => losses++ === 0), clock: systemClock, log });
+    const record = own.begin(start);
+    await eventually(() => expect(losses).toBe(1));
+    const claims = await createLeaseStore(database, owner).claim(10);
+    expect(claims.map(({ id }) => id)).toContain(start.id);
+    await expect(record.stored()).resolves.toBeUndefined();
+  });
+
+  it('keeps what has arrived when the look at what is in doubt fails', async () => {
+    const taken = startOf();
+    await recorder.begin(taken).finish(endOf());
+    let looks = 0;
+    const own = new Recorder({
+      store: {
+        ...store,
+        inspect: async (ids) => {
+          if (looks++ === 0) throw connectionLost();
+          return store.inspect(ids);
+        },
+      },
+      clock: systemClock,
+      log,
+    });
+    const arrived = own.begin(startOf());
+    const doubtful = own.begin(startOf({ id: taken.id }));
+    await Promise.all([arrived.stored(), doubtful.stored().catch(() => undefined)]);
+    await own.drain();
+    expect(looks).toBe(2);
+    await arrived.finish(endOf());
+    expect(await look(arrived.id)).toMatchObject({ status: 'completed', ends: 1 });
+  });
+
   it('never scans the table of executions, not even when it was empty at first', async () => {
     const fresh = await createTestDatabase(['executor']);
     const pool = openDatabase({ log }, fresh.url, { connectionMax: 1, settings: byIndexAlways });
@@ -207,3 +252,17 @@ describe('recorder', () => {
     await fresh.drop();
   });
 });
+
+const connectionLost = (): Error => Object.assign(new Error('the answer got lost'), { code: 'ECONNRESET' });
+
+/** The store, but answers get lost on the way although the work is done. */
+function losingAnswers(isLost: () => boolean): RecorderStore {
+  return {
+    ...store,
+    async flush(batch) {
+      const written = await store.flush(batch);
+      if (isLost()) throw connectionLost();
+      return written;
+    },
+  };
+}

@@ -107,17 +107,16 @@ export class Recorder {
     const rows: NewRow[] = [];
     const ends: RowEnd[] = [];
     for (const record of records) record.depart(rows, ends);
+    let open = records;
     try {
       const written = await this.deps.store.flush({ rows, ends });
       this.failures = 0;
-      const doubtful: ExecutionRecord[] = [];
-      for (const record of records) {
-        if (written.has(record.id)) record.arrive(this.deps.clock.steadyMs());
-        else doubtful.push(record);
-      }
-      if (doubtful.length > 0) await this.settleDoubt(doubtful);
+      // What has arrived stays so, even if the look at the others fails.
+      open = records.filter(({ id }) => !written.has(id));
+      for (const record of records) if (written.has(record.id)) record.arrive(this.deps.clock.steadyMs());
+      if (open.length > 0) await this.settleDoubt(open);
     } catch (error) {
-      this.fail(records, error);
+      this.fail(open, error);
     }
   }
 
@@ -126,9 +125,19 @@ export class Recorder {
     const states = await this.deps.store.inspect(records.map(({ id }) => id));
     for (const record of records) {
       const state = states.get(record.id);
-      const ours = state !== undefined && (record.departedEnd ? state.endToken : state.leaseToken) === record.token;
-      if (ours && (!record.departedEnd || state.status === record.departedEnd.status)) {
+      const end = record.departedEnd;
+      const hasArrived =
+        state !== undefined &&
+        (end === undefined
+          ? // A row of nobody's has only to be there: whoever claimed it since raised its token.
+            record.token === 0 || state.leaseToken === record.token
+          : state.endToken === record.token && state.status === end.status);
+      // The row came with an earlier try whose answer was lost, and is ours still: the end goes out by itself.
+      const isOpen = state !== undefined && state.endToken === undefined && state.leaseToken === record.token;
+      if (hasArrived) {
         record.arrive(this.deps.clock.steadyMs());
+      } else if (isOpen && record.isNew) {
+        record.arriveWithoutEnd(this.deps.clock.steadyMs());
       } else {
         record.reject(new AppError('WORKER_LOST', 'The execution was taken over by another process'));
       }

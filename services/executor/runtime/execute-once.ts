@@ -35,7 +35,7 @@ export async function claimExecution(
     if (!found.isSameRequest) throw requestIdReused(input.requestId);
     const first = await find(deps, found.executionId);
     if (first !== undefined) return { id: found.executionId, first };
-    if (found.ageMs > orphanMs) await deps.idempotency.forget(key);
+    if (found.ageMs > orphanMs) await deps.idempotency.forget(key, orphanMs);
     if (ctx.signal.aborted) throw ctx.signal.reason;
     await deps.live.news(found.executionId, 50, ctx.signal);
   }
