@@ -14,7 +14,7 @@ RUN_IDS: ContextVar[tuple[str, str]] = ContextVar("signet_run_ids", default=("",
 
 _SECRET_PATTERN = re.compile(
     r"(?i)(bearer\s+)[^\s\"']+|\b(?:sgn|sk)[-_][A-Za-z0-9_\-]{8,}"
-    r"|((?:token|secret|password|api[-_]?key|authorization)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]+"
+    r"|((?:token|secret|password|api[-_]?key|authorization)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',;]+"
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -51,12 +51,26 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+# Their debug lines tell of their insides, several a second.
+_CHATTY = ("asyncio", "grpc")
+
+
+def _soften(record: logging.LogRecord) -> bool:
+    # A receiver of spans that is away hurts no request: it is no error of ours.
+    if record.name.startswith("opentelemetry.") and record.levelno > logging.WARNING:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
+
+
 def configure_logging(process: str, level: str) -> None:
-    """Sends every logger of the process to stderr as JSON lines from `level` on."""
+    """Sends every logger of the process to stderr as JSON lines from `level` on; faults of exporters are warnings."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_soften)
     handler.setFormatter(_JsonLines(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))

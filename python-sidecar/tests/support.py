@@ -233,3 +233,15 @@ def program(
     return pb.ProgramDefinition(
         signature=pb.Signature(instructions=instructions, fields=fields), module=module, prompt_adapter=prompt_adapter, **more
     )
+
+
+def outputs_of(result: pb.Result | pb.RunError) -> dict[str, Any]:
+    """The outputs of a run that must have ended well."""
+    assert isinstance(result, pb.Result), result
+    return json.loads(result.outputs_json)
+
+
+def error_of(outcome: pb.Result | pb.RunError) -> pb.RunError:
+    """The error of a run that must have failed."""
+    assert isinstance(outcome, pb.RunError), outcome
+    return outcome

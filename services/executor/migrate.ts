@@ -1,27 +1,4 @@
-import { EnvReader } from '@signet/kit/config/env.ts';
-import { redact } from '@signet/kit/log/redact.ts';
-import { type MigrateAction, migrate } from './db/migrate.ts';
+import { runMigrate } from '@signet/kit/process/run-migrate.ts';
+import { migrate } from './db/migrate.ts';
 
-const usage = 'usage: migrate.ts up | down [--steps N] [--lose-data] | status';
-
-async function main(): Promise<void> {
-  const [action, ...flags] = process.argv.slice(2);
-  if (action !== 'up' && action !== 'down' && action !== 'status') throw new Error(usage);
-  const env = new EnvReader(process.env);
-  const databaseUrl = env.required('DATABASE_URL');
-  env.done();
-  const at = flags.indexOf('--steps');
-  const steps = at < 0 ? 1 : Number(flags[at + 1]);
-  if (!Number.isInteger(steps) || steps < 1) throw new Error(usage);
-  const report = await migrate(databaseUrl, action satisfies MigrateAction, {
-    steps,
-    loseData: flags.includes('--lose-data'),
-  });
-  process.stdout.write(`executor: ${action}: ${report.executed.join(', ') || 'nothing to do'}; `);
-  process.stdout.write(`pending: ${report.pending.join(', ') || 'none'}\n`);
-}
-
-main().catch((error: unknown) => {
-  process.stderr.write(redact(`migrate: ${error instanceof Error ? error.message : String(error)}\n`));
-  process.exitCode = 1;
-});
+await runMigrate('executor', migrate);

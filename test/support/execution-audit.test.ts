@@ -20,6 +20,7 @@ const sound = (): Evidence => ({
     { id: 'a', outputs: { answer: 'yes' }, requestId: 'r1' },
     { id: 'b', requestId: 'r2' },
     { id: 'b', end: 'completed' },
+    { id: 'c' },
     { id: 'c', isUnwanted: true },
   ],
   rows: [row('a'), row('b'), row('c', { status: 'cancelled', outputs: null, reason: 'CANCELLED' })],

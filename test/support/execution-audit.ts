@@ -59,12 +59,14 @@ export async function gatherEvidence(url: string, told: readonly Told[]): Promis
 /** Everything that does not fit together, one line each; empty if what was told, the rows, their ends and the counters agree. */
 export function findFaults(evidence: Evidence): string[] {
   const rows = new Map(evidence.rows.map((row) => [row.id, row]));
-  return [
+  const unwanted = new Set(evidence.told.filter(({ isUnwanted }) => isUnwanted).map(({ id }) => id));
+  const faults = [
     ...faultsOfEnds(evidence),
     ...faultsOfCounters(evidence),
-    ...evidence.told.flatMap((told) => faultsOfTold(told, rows.get(told.id))),
+    ...evidence.told.flatMap((told) => faultsOfTold(told, rows.get(told.id), unwanted.has(told.id))),
     ...faultsOfRepeats(evidence.told),
   ];
+  return [...new Set(faults)];
 }
 
 function faultsOfEnds({ rows, ends }: Evidence): string[] {
@@ -91,7 +93,7 @@ function faultsOfCounters({ rows, counters }: Evidence): string[] {
   );
 }
 
-function faultsOfTold(told: Told, row: AuditRow | undefined): string[] {
+function faultsOfTold(told: Told, row: AuditRow | undefined, isUnwanted: boolean): string[] {
   const { id } = told;
   if (row === undefined) return [`${id} was acknowledged and is lost`];
   if (told.end !== undefined && told.end !== row.status) return [`${id} was told as ${told.end} and is ${row.status}`];
@@ -101,7 +103,7 @@ function faultsOfTold(told: Told, row: AuditRow | undefined): string[] {
   }
   const mayFail = row.reason === 'WORKER_LOST' && row.worker_losses >= LOSSES_MAX;
   if (row.status === 'failed' && !mayFail) return [`${id} was accepted and failed with ${row.reason}`];
-  return row.status === 'cancelled' && told.isUnwanted !== true ? [`${id} was cancelled by nobody`] : [];
+  return row.status === 'cancelled' && !isUnwanted ? [`${id} was cancelled by nobody`] : [];
 }
 
 function faultsOfRepeats(told: readonly Told[]): string[] {

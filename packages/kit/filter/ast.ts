@@ -1,4 +1,4 @@
-/** How a field is compared with a value; `:` is "contains", and "has the label" on labels. */
+/** How a field is compared with a value; `:` is "contains", and "has the label" on labels; texts are ordered as the database orders them. */
 export type Operator = '=' | '!=' | '<' | '<=' | '>' | '>=' | ':';
 
 /** One comparison of a field with a literal; `at` is its column in the filter, from 1. */

@@ -1,5 +1,6 @@
 import { isId } from '../id.ts';
 import type { Comparison, Filter, Operator } from './ast.ts';
+import { fieldKey } from './field-name.ts';
 import { filterError, shown } from './filter-error.ts';
 import type { SqlBinder } from './sql-binder.ts';
 
@@ -49,7 +50,8 @@ function compileComparison(comparison: Comparison, fields: FilterFields, binder:
   const { operator, value, at, valueAt } = comparison;
   const dot = comparison.field.indexOf('.');
   const name = dot < 0 ? comparison.field : comparison.field.slice(0, dot);
-  const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+  const key = fieldKey(name, fields);
+  const field = key === undefined ? undefined : fields[key];
   if (field === undefined || (dot >= 0 && field.type !== 'labels')) {
     throw filterError(at, `unknown field ${shown(comparison.field)}; there are ${Object.keys(fields).join(', ')}`);
   }
@@ -83,14 +85,16 @@ function compileLabel(comparison: Comparison, column: string, key: string | unde
     return `(${column} ->> ${binder.bind(comparison.value)}::text) is not null`;
   }
   if (key === '') throw filterError(comparison.at, 'a label has a key, such as labels.team');
+  if (comparison.operator === ':' && comparison.value === '*') {
+    return `(${column} ->> ${binder.bind(key)}::text) is not null`;
+  }
   return compileText(`(${column} ->> ${binder.bind(key)}::text)`, comparison, binder);
 }
 
 function compileText(column: string, comparison: Comparison, binder: SqlBinder): string {
-  allow(comparison, ['=', '!=', ':']);
   const placeholder = `${binder.bind(comparison.value)}::text`;
   if (comparison.operator === ':') return `position(lower(${placeholder}) in lower(${column})) > 0`;
-  return equality(column, comparison.operator, placeholder);
+  return comparing(column, comparison.operator, placeholder);
 }
 
 const integer = /^-?\d{1,18}$/;
@@ -119,6 +123,10 @@ function compileOrdered(
     }
     placeholder = `${binder.bind(time.toISOString())}::timestamptz`;
   }
+  return comparing(column, operator, placeholder);
+}
+
+function comparing(column: string, operator: Operator, placeholder: string): string {
   return operator === '=' || operator === '!='
     ? equality(column, operator, placeholder)
     : `${column} ${operator} ${placeholder}`;

@@ -55,6 +55,21 @@ describe('list filters', () => {
       values: ['my-team.x', 'search'],
     });
     expect(compile('labels:team').sql).toBe('(p.labels ->> $1::text) is not null');
+    expect(compile('labels.team:*')).toEqual(compile('labels:team'));
+  });
+
+  it('take every operator on texts, labels too', () => {
+    expect(compile('name > "list2" AND labels.team <= b')).toEqual({
+      sql: '(p.name > $1::text and (p.labels ->> $2::text) <= $3::text)',
+      values: ['list2', 'team', 'b'],
+    });
+  });
+
+  it('take fields as JSON spells them too, but no label key and nothing of Object', () => {
+    expect(compile('createTime > "2026-01-01"')).toEqual(compile('create_time > "2026-01-01"'));
+    expect(compile('labels.myTeam = x').values).toEqual(['myTeam', 'x']);
+    for (const name of ['Name', 'createTime2', 'hasOwnProperty', '__proto__'])
+      expect(refusal(() => compile(`${name} = x`)).reason).toBe('FILTER_SYNTAX');
   });
 
   it('bind AND tighter than OR', () => {

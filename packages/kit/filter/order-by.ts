@@ -1,4 +1,5 @@
 import { invalidField } from '../error/app-error.ts';
+import { fieldKey } from './field-name.ts';
 import { shown } from './filter-error.ts';
 import type { SqlBinder } from './sql-binder.ts';
 
@@ -26,7 +27,8 @@ export function parseOrderBy(
   const terms: OrderTerm[] = [];
   for (const part of (text.trim() === '' ? fallback : text).slice(0, 512).split(',')) {
     const [name = '', direction = 'asc', ...rest] = part.trim().split(/\s+/);
-    const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    const key = fieldKey(name, fields);
+    const field = key === undefined ? undefined : fields[key];
     if (field === undefined) {
       throw invalidField('order_by', `unknown field ${shown(name)}; there are ${Object.keys(fields).join(', ')}`);
     }

@@ -168,4 +168,8 @@ class KeptChatAdapter(_Kept, dspy.ChatAdapter):  # type: ignore[misc]
         return fallback
 
 
+# DSPy writes the class's name into its messages, which callers see.
+KeptJSONAdapter.__name__ = "JSONAdapter"
+KeptChatAdapter.__name__ = "ChatAdapter"
+
 ADAPTERS: dict[str, type[_Kept]] = {"chat": KeptChatAdapter, "json": KeptJSONAdapter}

@@ -31,6 +31,8 @@ export type FakeRegistry = {
   put(program: FakeProgram): ResolvedProgram;
   /** Changes a program and tells those who watch. */
   change(slug: string, change: Partial<ResolvedProgram>): void;
+  /** Answers questions for programs with this error until it is called without one. */
+  refuse(error?: AppError): void;
   /** How often programs were asked for one by one. */
   readonly resolves: number;
   close(): Promise<void>;
@@ -47,6 +49,7 @@ export async function startFakeRegistry(internalToken: string, port = 0): Promis
   const watchers = new Set<(change: CatalogChange) => void>();
   let revision = 0n;
   let resolves = 0;
+  let refusal: AppError | undefined;
   let fencing = 0n;
   const find = (name: string): ResolvedProgram => {
     const found = [...programs.values()].find(({ programId, slug }) => programId === name || slug === name);
@@ -64,6 +67,7 @@ export async function startFakeRegistry(internalToken: string, port = 0): Promis
   server.add(RegistryInternalServiceService, {
     async resolveProgram({ program, version }) {
       resolves++;
+      if (refusal !== undefined) throw refusal;
       const found = find(program);
       if (version !== 0 && version !== found.version) throw new AppError('VERSION_NOT_FOUND', `no version ${version}`);
       return found;
@@ -147,6 +151,9 @@ export async function startFakeRegistry(internalToken: string, port = 0): Promis
     reported,
     put,
     change: (slug, change) => void store({ ...find(slug), ...change }),
+    refuse: (error) => {
+      refusal = error;
+    },
     get resolves() {
       return resolves;
     },

@@ -26,7 +26,9 @@ describe('migrations of the executor', () => {
     const database = await createTestDatabase([]);
     expect((await migrate(database.url, 'up')).executed).toHaveLength(3);
     const first = await query(database.url, shapeSql);
-    expect((await migrate(database.url, 'down', { steps: 3 })).executed).toHaveLength(3);
+    expect((await migrate(database.url, 'down', { steps: 1 })).pending).toHaveLength(1);
+    expect((await migrate(database.url, 'down', { steps: 'all' })).executed).toHaveLength(2);
+    expect((await migrate(database.url, 'down', { steps: 'all' })).executed).toEqual([]);
     expect(await query(database.url, shapeSql)).toEqual([]);
     await migrate(database.url, 'up');
     expect(await query(database.url, shapeSql)).toEqual(first);

@@ -13,8 +13,8 @@ export type MigrateReport = { readonly executed: readonly string[]; readonly pen
 
 /** How a move is limited. */
 export type MigrateOptions = {
-  /** `down` undoes this many migrations; default 1. */
-  readonly steps?: number;
+  /** How many migrations `down` undoes; default 1, `all` for every one. */
+  readonly steps?: number | 'all';
   /** `down` refuses to drop tables that hold rows unless this is true. */
   readonly loseData?: boolean;
 };
@@ -66,7 +66,9 @@ async function run(orm: MikroORM, action: MigrateAction, options: MigrateOptions
     executed.push(...(await orm.migrator.up()).map(({ name }) => name));
   } else if (action === 'down') {
     if (options.loseData !== true) await refuseLoss(orm);
-    for (let step = 0; step < (options.steps ?? 1); step++) {
+    const done = (await orm.migrator.getExecuted()).length;
+    const steps = options.steps === 'all' ? done : Math.min(options.steps ?? 1, done);
+    for (let step = 0; step < steps; step++) {
       executed.push(...(await orm.migrator.down()).map(({ name }) => name));
     }
   }

@@ -52,6 +52,7 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
     const run = (program: EngineProgram, inputsJson: string, more: Partial<RunContext> = {}) =>
       test.engine.run(program, objectOf(inputsJson), inputsJson, {
         executionId: '01900000-0000-7000-8000-000000000002',
+        wantsText: more.onEvent !== undefined,
         signal: new AbortController().signal,
         deadlineMs: Date.now() + 20_000,
         trace: ROOT_CONTEXT,
@@ -91,6 +92,16 @@ export function engineSuite(name: string, makeEngine: () => Promise<EngineUnderT
       const text = shown.map((event) => (event.kind === 'token' ? event.text : '')).join('');
       expect(text).not.toBe('');
       expect(objectOf(outputsJson).get('answer')).toMatch(new RegExp(`^${text.replace(/[^\w\s]/g, '\\$&')}`));
+    });
+
+    it('tells its steps without text to those who want no text', async () => {
+      const events: EngineEvent[] = [];
+      const onEvent = (event: EngineEvent): void => void events.push(event);
+      await run(programOf(specs[0]!), '{"question":"who?"}', { onEvent, wantsText: false });
+      expect(events.map((event) => (event.kind === 'step' ? event.status : event.kind))).toEqual([
+        'started',
+        'completed',
+      ]);
     });
 
     it('comes back within 2 s of an abort, with its reason', async (task) => {

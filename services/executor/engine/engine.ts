@@ -62,8 +62,10 @@ export type RunContext = {
   readonly lm: LmEndpoint | undefined;
   /** How often a failed LM call is repeated. */
   readonly maxRetries: number;
-  /** Given when somebody listens; then the model is asked for a stream. */
+  /** Given when somebody keeps or hears what happens. */
   readonly onEvent?: (event: EngineEvent) => void;
+  /** True if somebody hears the text as it grows: then the model is asked for a stream, and tokens are told. */
+  readonly wantsText: boolean;
 };
 
 /** What a run gave. The outputs are as untrusted as any input: the caller checks them. */

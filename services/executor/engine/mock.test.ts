@@ -21,6 +21,7 @@ engineSuite('mock', async () => {
 
 const context = (): RunContext => ({
   executionId: '01900000-0000-7000-8000-000000000002',
+  wantsText: false,
   signal: new AbortController().signal,
   deadlineMs: Date.now() + 5000,
   trace: ROOT_CONTEXT,

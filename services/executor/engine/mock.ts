@@ -82,7 +82,7 @@ function makeOutputs(makers: readonly FieldMaker[], inputsJson: string): JsonObj
 /** Text comes word by word, as a model's would; with a turn of the loop between words, so that a listener sees them one by one. */
 async function tell(program: EngineProgram, outputs: JsonObject, ctx: RunContext, isSlow: boolean): Promise<void> {
   ctx.onEvent?.({ kind: 'step', step: program.module, status: 'started' });
-  for (const [field, value] of outputs) {
+  for (const [field, value] of ctx.wantsText ? outputs : []) {
     if (typeof value !== 'string') continue;
     for (const text of value.match(/\s*\S+/g) ?? []) {
       ctx.onEvent?.({ kind: 'token', predictor: program.module, field, text });

@@ -1,56 +1,16 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { newId } from '@signet/kit/id.ts';
 import { eventually } from '@signet/kit/testing/eventually.ts';
-import { ExecutionStatus } from '@signet/proto/gen/signet/v1/execution.ts';
-import { ExecutionServiceService as service } from '@signet/proto/gen/signet/v1/execution_service.ts';
-import { ProgramConfiguration } from '@signet/proto/gen/signet/v1/program.ts';
-import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
+import { ExecutionStatus as status } from '@signet/proto/gen/signet/v1/execution.ts';
+import { describe, expect, it } from 'vitest';
+import { createTestDatabase } from '../../../test/support/database.ts';
 import { createMockEngine } from '../engine/mock.ts';
-import {
-  callerContext,
-  create,
-  execute,
-  json,
-  plain,
-  read,
-  startTestExecutor,
-  type TestExecutor,
-  wait,
-} from '../test-support/executor.ts';
+import { create, execute, json, plain, read, startTestExecutor, wait } from '../test-support/executor.ts';
+import { becomesRunning, cancel, mockOf, plainPrograms, useTestExecutor } from '../test-support/use-executor.ts';
 
-const status = ExecutionStatus;
-let database: TestDatabase;
-let test: TestExecutor;
-let sql: pg.Client;
-
-beforeAll(async () => {
-  database = await createTestDatabase(['executor']);
-  test = await startTestExecutor(database.url);
-  sql = new pg.Client(database.url);
-  await sql.connect();
-  test.registry.put({ slug: 'qa', spec: 'q: str -> a: str' });
-  test.registry.put({ slug: 'slow', spec: 'q: str -> a: str', configuration: mockOf({ latency_ms: 60_000 }) });
-});
-afterAll(async () => {
-  await sql?.end();
-  await test?.close();
-  await database?.drop();
-});
-beforeEach(() => test.mock.reset());
-
-function mockOf(mock: Record<string, unknown>): ProgramConfiguration {
-  return ProgramConfiguration.fromPartial({ module: 'predict', metadata: { mock } });
-}
+const test = useTestExecutor(plainPrograms);
 
 const asked = (n: number | string = 1) => json({ q: `${n}` });
-const cancel = (execution: string, on = test) =>
-  on.peer.unary(service.cancelExecution, { execution, requestId: '' }, callerContext());
-
-async function running(execution: string): Promise<void> {
-  await eventually(async () => expect((await read(test, execution)).status).toBe(status.EXECUTION_STATUS_RUNNING));
-}
 
 describe('detached executions', () => {
   it('EXE-03 EXE-04 are committed as PENDING, then run to their end', async () => {
@@ -95,6 +55,25 @@ describe('detached executions', () => {
       reason: 'IDEMPOTENCY_KEY_REUSED',
     });
   });
+
+  it.each(['SERVICE_UNAVAILABLE', 'DATABASE_UNAVAILABLE'] as const)(
+    'wait for a registry that answers %s where only it knows the version',
+    async (reason) => {
+      const { programId } = test.registry.put({ slug: `away-${reason.toLowerCase()}`, spec: 'q: str -> a: str' });
+      test.registry.refuse(new AppError(reason, 'not now'));
+      const asked = test.registry.resolves;
+      const id = newId();
+      await test.sql.query(
+        `insert into executor.executions (id, program_id, slug, version, engine, detached, inputs, executed_at)
+         values ($1, $2, 'away', 2, 'mock', true, '{"q": "1"}', now())`,
+        [id, programId],
+      );
+      await eventually(() => expect(test.registry.resolves).toBeGreaterThan(asked + 1));
+      test.registry.change(`away-${reason.toLowerCase()}`, { version: 2, servingVersion: 2 });
+      test.registry.refuse();
+      expect((await wait(test, id)).status).toBe(status.EXECUTION_STATUS_COMPLETED);
+    },
+  );
 
   it('fail with the reason of their engine, and a read of them is no error', async () => {
     test.registry.put({
@@ -143,37 +122,37 @@ describe('leases', () => {
   it('hand what a lost process left behind to another, and fail what its caller waited for', async () => {
     const detached = await create(test, { program: 'slow', inputs: asked() });
     const attached = execute(test, { program: 'slow', inputs: asked('attached') }).catch((e) => e);
-    await running(detached.id);
+    await becomesRunning(test, detached.id);
     await eventually(async () => {
-      const { rows } = await sql.query(
+      const { rows } = await test.sql.query(
         `select 1 from executor.executions where slug = 'slow' and not detached and status = 'running'`,
       );
       expect(rows).toHaveLength(1);
     });
-    await sql.query(`update executor.executions set lease_until = now() - interval '1 second', lease_token = lease_token + 1
+    await test.sql.query(`update executor.executions set lease_until = now() - interval '1 second', lease_token = lease_token + 1
       where status = 'running'`);
     expect(await attached).toMatchObject({ reason: 'WORKER_LOST' });
     await eventually(async () => {
-      const { rows } = await sql.query(
+      const { rows } = await test.sql.query(
         'select status, worker_losses, attempts from executor.executions where id = $1',
         [detached.id],
       );
       expect(rows[0]).toEqual({ status: 'running', worker_losses: 1, attempts: 2 });
     });
     await eventually(async () => {
-      const { rows } = await sql.query(
+      const { rows } = await test.sql.query(
         `select status, error ->> 'reason' as reason from executor.executions where slug = 'slow' and not detached`,
       );
       expect(rows[0]).toEqual({ status: 'failed', reason: 'WORKER_LOST' });
     });
-    await cancel(detached.id);
+    await cancel(test, detached.id);
   });
 
   it('fail a detached execution that loses its process three times', async () => {
     const { id } = await create(test, { program: 'slow', inputs: asked('cursed') });
     for (let losses = 1; losses <= 3; losses++) {
       await eventually(async () => {
-        const { rowCount } = await sql.query(
+        const { rowCount } = await test.sql.query(
           `update executor.executions set lease_until = now() - interval '1 second', lease_token = lease_token + 1
            where id = $1 and status = 'running' and attempts = $2`,
           [id, losses],
@@ -190,12 +169,12 @@ describe('leases', () => {
   });
 
   it('are handed back at once by an executor that stops', async () => {
-    const other = await startTestExecutor(database.url, { registry: test.registry });
+    const other = await startTestExecutor(test.databaseUrl, { registry: test.registry });
     const made = await Promise.all(
       Array.from({ length: 40 }, (_, n) => create(other, { program: 'slow', inputs: asked(`handed ${n}`) })),
     );
     const mine = async () => {
-      const { rows } = await sql.query(
+      const { rows } = await test.sql.query(
         'select lease_owner, count(*)::int as n from executor.executions where id = any($1::uuid[]) and status = $2 group by 1',
         [made.map(({ id }) => id), 'running'],
       );
@@ -208,11 +187,11 @@ describe('leases', () => {
       expect(owners).toHaveLength(1);
       expect(owners[0].n).toBe(40);
     }, 5000);
-    const { rows } = await sql.query(
+    const { rows } = await test.sql.query(
       'select max(worker_losses) as losses from executor.executions where id = any($1::uuid[])',
       [made.map(({ id }) => id)],
     );
     expect(rows[0].losses).toBe(0);
-    await Promise.all(made.map(({ id }) => cancel(id)));
+    await Promise.all(made.map(({ id }) => cancel(test, id)));
   });
 });

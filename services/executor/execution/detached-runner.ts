@@ -142,7 +142,8 @@ export class DetachedRunner {
       deadlineMs: deps.clock.now().getTime() + Math.max(plan.timeoutMs - claim.ageMs, 0),
       caller: undefined,
       // A stream is asked for only if somebody listens already: it costs more, and shown text cannot be taken back.
-      onEvent: live.isWatched ? (event) => live.tell(event) : undefined,
+      onEvent: (event) => live.tell(event),
+      wantsText: live.isWatched,
       sinceMs,
       attempts: claim.attempts,
       workerLosses: claim.workerLosses,

@@ -2,8 +2,8 @@ import { invariant } from '@signet/kit/error/app-error.ts';
 import { type EndRow, leaseMs, type StartRow } from './execution.ts';
 import type { NewRow, RowEnd } from './recorder.postgres.ts';
 
-/** Whoever writes records: it takes them in line when they have something to write. */
-export type RecordWriter = { enqueue(record: ExecutionRecord): void };
+/** Whoever writes records: it takes them in line when they have something to write, and writes at once when somebody waits for it. */
+export type RecordWriter = { enqueue(record: ExecutionRecord): void; hurry(): void };
 
 type Waiter = { resolve: () => void; reject: (error: unknown) => void };
 
@@ -66,7 +66,10 @@ export class ExecutionRecord {
   stored(): Promise<void> {
     if (this.startStored) return Promise.resolve();
     if (this.state === 'lost') return Promise.reject(this.failure);
-    return new Promise((resolve, reject) => this.storedWaiters.push({ resolve, reject }));
+    return new Promise((resolve, reject) => {
+      this.storedWaiters.push({ resolve, reject });
+      if (this.state === 'queued') this.recorder.hurry();
+    });
   }
 
   /** Writes the end; resolves when it is committed. WORKER_LOST if the lease went to another, DATABASE_UNAVAILABLE if nothing was written. */
@@ -80,6 +83,8 @@ export class ExecutionRecord {
       if (this.state === 'stored') {
         this.state = 'queued';
         this.recorder.enqueue(this);
+      } else if (this.state === 'queued') {
+        this.recorder.hurry();
       }
     });
   }

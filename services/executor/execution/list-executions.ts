@@ -1,9 +1,10 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
-import { invalidField } from '@signet/kit/error/app-error.ts';
+import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { compileFilter, enumValues, type FilterFields } from '@signet/kit/filter/compile-filter.ts';
 import { parseOrderBy } from '@signet/kit/filter/order-by.ts';
 import { parseFilter } from '@signet/kit/filter/parse-filter.ts';
 import { createBinder } from '@signet/kit/filter/sql-binder.ts';
+import { isId } from '@signet/kit/id.ts';
 import { decodePageToken, encodePageToken, pageSize } from '@signet/kit/page-token.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Execution, ExecutionStatus } from './execution.ts';
@@ -61,6 +62,9 @@ export async function listExecutions(deps: ListDeps, input: ListInput, ctx: Call
   const [order] = parseOrderBy(input.orderBy, orders, 'create_time desc', { ...byId, name: 'id' });
   const query = ['executions', input.program, input.filter, order!.descending ? 'desc' : 'asc', input.status ?? ''];
   const keys = decodePageToken(input.pageToken, query, 1);
+  if (keys !== undefined && !isId(keys[0]!)) {
+    throw new AppError('PAGE_TOKEN_INVALID', 'page_token is not one of this list with this filter and order');
+  }
   const binder = createBinder('numbered', 3);
   const conditions: string[] = [];
   if (input.status !== undefined) conditions.push(`status = ${binder.bind(input.status)}`);

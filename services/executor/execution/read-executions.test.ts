@@ -1,59 +1,18 @@
 import { newId } from '@signet/kit/id.ts';
-import { type ExecutionEvent, ExecutionStatus } from '@signet/proto/gen/signet/v1/execution.ts';
+import { type ExecutionEvent, ExecutionStatus as status } from '@signet/proto/gen/signet/v1/execution.ts';
 import {
-  AddFeedbackRequest,
   ListExecutionsRequest,
-  RetryExecutionRequest,
   ExecutionServiceService as service,
 } from '@signet/proto/gen/signet/v1/execution_service.ts';
-import { ProgramConfiguration } from '@signet/proto/gen/signet/v1/program.ts';
-import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
-import {
-  callerContext,
-  create,
-  execute,
-  json,
-  read,
-  startTestExecutor,
-  type TestExecutor,
-  wait,
-} from '../test-support/executor.ts';
+import { describe, expect, it } from 'vitest';
+import { callerContext, create, execute, json, read, wait } from '../test-support/executor.ts';
+import { cancel, feedback, mockOf, plainPrograms, retry, useTestExecutor } from '../test-support/use-executor.ts';
 
-const status = ExecutionStatus;
-let database: TestDatabase;
-let test: TestExecutor;
-let sql: pg.Client;
-
-beforeAll(async () => {
-  database = await createTestDatabase(['executor']);
-  test = await startTestExecutor(database.url);
-  sql = new pg.Client(database.url);
-  await sql.connect();
-  test.registry.put({ slug: 'qa', spec: 'q: str -> a: str' });
-  test.registry.put({ slug: 'slow', spec: 'q: str -> a: str', configuration: mockOf({ latency_ms: 60_000 }) });
-});
-afterAll(async () => {
-  await sql?.end();
-  await test?.close();
-  await database?.drop();
-});
-beforeEach(() => test.mock.reset());
-
-function mockOf(mock: Record<string, unknown>): ProgramConfiguration {
-  return ProgramConfiguration.fromPartial({ module: 'predict', metadata: { mock } });
-}
+const test = useTestExecutor(plainPrograms);
 
 const asked = (n: number | string = 1) => json({ q: `${n}` });
-const cancel = (execution: string, on = test) =>
-  on.peer.unary(service.cancelExecution, { execution, requestId: '' }, callerContext());
 const list = (request: unknown) =>
   test.peer.unary(service.listExecutions, ListExecutionsRequest.fromPartial(request as never), callerContext());
-const retry = (request: unknown) =>
-  test.peer.unary(service.retryExecution, RetryExecutionRequest.fromPartial(request as never), callerContext());
-const feedback = (request: unknown) =>
-  test.peer.unary(service.addFeedback, AddFeedbackRequest.fromPartial(request as never), callerContext());
 
 describe('reads', () => {
   it.each(['', 'x', '../../etc', newId(), newId().toUpperCase(), 'a\u0000b'])(
@@ -62,12 +21,12 @@ describe('reads', () => {
       const expected = { reason: 'EXECUTION_NOT_FOUND' };
       await expect(read(test, id)).rejects.toMatchObject(expected);
       await expect(wait(test, id, 10)).rejects.toMatchObject(expected);
-      await expect(cancel(id)).rejects.toMatchObject(expected);
-      await expect(retry({ execution: id })).rejects.toMatchObject(expected);
+      await expect(cancel(test, id)).rejects.toMatchObject(expected);
+      await expect(retry(test, { execution: id })).rejects.toMatchObject(expected);
       await expect(
         test.peer.unary(service.deleteExecution, { execution: id, requestId: '' }, callerContext()),
       ).rejects.toMatchObject(expected);
-      await expect(feedback({ execution: id, label: 'x' })).rejects.toMatchObject(expected);
+      await expect(feedback(test, { execution: id, label: 'x' })).rejects.toMatchObject(expected);
     },
   );
 
@@ -93,6 +52,11 @@ describe('reads', () => {
     expect(recent.executions.map(({ id }) => id)).toEqual(ids.slice(0, 3));
     const foreign = list({ program: 'listed', filter: 'status = failed', pageToken: first.nextPageToken });
     await expect(foreign).rejects.toMatchObject({ reason: 'PAGE_TOKEN_INVALID' });
+    const [mark] = JSON.parse(Buffer.from(first.nextPageToken, 'base64url').toString('utf8')) as string[];
+    const pageToken = Buffer.from(JSON.stringify([mark, 'garbage'])).toString('base64url');
+    await expect(list({ program: 'listed', pageSize: 3, pageToken })).rejects.toMatchObject({
+      reason: 'PAGE_TOKEN_INVALID',
+    });
   });
 
   it.each([
@@ -115,7 +79,7 @@ describe('reads', () => {
   it('answers the present state when the time to wait is over', async () => {
     const { id } = await create(test, { program: 'slow', inputs: asked() });
     expect((await wait(test, id, 100)).status).not.toBe(status.EXECUTION_STATUS_COMPLETED);
-    await cancel(id);
+    await cancel(test, id);
   });
 });
 
@@ -143,6 +107,13 @@ describe('WatchExecution', () => {
     expect(last).toMatchObject({ $case: 'error', value: { code: 3, message: error.message } });
   });
 
+  it('keeps the steps of a detached execution that nobody watched', async () => {
+    const { id } = await create(test, { program: 'qa', inputs: asked('unwatched') });
+    await wait(test, id);
+    await expect.poll(async () => (await watch(id)).filter(({ event }) => event?.$case === 'step').length).toBe(2);
+    expect((await watch(id)).some(({ event }) => event?.$case === 'token')).toBe(false);
+  });
+
   it('tells what happens to one that runs, its text included, in order', async () => {
     test.registry.put({ slug: 'watched', spec: 'q: str -> a: str', configuration: mockOf({ latency_ms: 400 }) });
     const { id } = await create(test, { program: 'watched', inputs: asked() });
@@ -163,6 +134,6 @@ describe('WatchExecution', () => {
     const watching = watch(id, 0n, callerContext({ signal: controller.signal })).catch((e) => e);
     setTimeout(() => controller.abort(), 100);
     expect(await watching).toBeInstanceOf(Error);
-    await cancel(id);
+    await cancel(test, id);
   });
 });

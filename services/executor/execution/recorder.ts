@@ -7,6 +7,8 @@ import type { NewRow, RecorderStore, RowEnd } from './recorder.postgres.ts';
 
 const flightMax = 2;
 const batchMax = 500;
+/** Milliseconds that a row nobody waits for may stand in line for others. */
+const patienceMs = 10;
 const batchBytesMax = 8 * 1024 * 1024;
 const retryFirstMs = 50;
 const retryMaxMs = 500;
@@ -14,13 +16,18 @@ const retryMaxMs = 500;
 /** What a recorder needs. */
 export type RecorderDeps = { readonly store: RecorderStore; readonly clock: Clock; readonly log: Logger };
 
-/** Group commit: rows of many executions go to the database together, whenever fewer than two writes are under way. */
+/**
+ * Group commit: rows of many executions go to the database together, whenever fewer than two writes are under way and somebody waits for
+ * one of them. What nobody waits for goes along, or by itself after 10 ms: most first rows need no write of their own.
+ */
 export class Recorder {
   private readonly deps: RecorderDeps;
   private queue: ExecutionRecord[] = [];
   private steps: StepRow[] = [];
   private flights = 0;
   private planned = false;
+  private hurried = false;
+  private patience: NodeJS.Timeout | undefined;
   private failures = 0;
   private idle: (() => void)[] = [];
 
@@ -28,10 +35,12 @@ export class Recorder {
     this.deps = deps;
   }
 
-  /** Queues the first row of an execution; it is written while the engine already runs. */
-  begin(start: StartRow): ExecutionRecord {
+  /** Queues the first row of an execution; it is written while the engine already runs, up to 10 ms later if it is `patient`. */
+  begin(start: StartRow, patient = false): ExecutionRecord {
     const record = new ExecutionRecord(this, start, start.detached ? 0 : 1, 'queued', this.deps.clock.steadyMs());
-    this.enqueue(record);
+    this.queue.push(record);
+    if (patient) this.wait();
+    else this.hurry();
     return record;
   }
 
@@ -43,18 +52,34 @@ export class Recorder {
   /** Keeps a step for those who watch later; that it is kept is not promised. */
   step(step: StepRow): void {
     this.steps.push(step);
-    this.plan();
+    this.wait();
   }
 
   /** Resolves when nothing is left to write. */
   async drain(): Promise<void> {
-    while (this.queue.length > 0 || this.flights > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
+    if (this.queue.length > 0 || this.steps.length > 0) this.hurry();
+    while (this.queue.length > 0 || this.steps.length > 0 || this.flights > 0)
+      await new Promise<void>((resolve) => this.idle.push(resolve));
   }
 
   /** Puts a record in line; for records only. */
   enqueue(record: ExecutionRecord): void {
     this.queue.push(record);
+    this.hurry();
+  }
+
+  /** Has what stands in line written as soon as there is a flight; for records, when somebody waits. */
+  hurry(): void {
+    this.hurried = true;
     this.plan();
+  }
+
+  private wait(): void {
+    if (this.hurried || this.patience !== undefined) return;
+    this.patience = setTimeout(() => {
+      this.patience = undefined;
+      if (this.queue.length > 0 || this.steps.length > 0) this.hurry();
+    }, patienceMs);
   }
 
   private plan(delayMs = 0): void {
@@ -70,6 +95,7 @@ export class Recorder {
   }
 
   private pump(): void {
+    if (!this.hurried) return;
     while (this.flights < flightMax && this.queue.length > 0) {
       const batch = this.take();
       this.flights++;
@@ -83,12 +109,13 @@ export class Recorder {
         () => this.landed(),
       );
     }
+    if (this.queue.length === 0 && this.steps.length === 0) this.hurried = false;
   }
 
   private landed(): void {
     this.flights--;
     if (this.queue.length > 0 || this.steps.length > 0) {
-      this.plan(this.failures === 0 ? 0 : Math.min(retryFirstMs * 2 ** this.failures, retryMaxMs));
+      if (this.hurried) this.plan(this.failures === 0 ? 0 : Math.min(retryFirstMs * 2 ** this.failures, retryMaxMs));
     } else if (this.flights === 0) {
       for (const resolve of this.idle.splice(0)) resolve();
     }
@@ -149,6 +176,7 @@ export class Recorder {
     const lost = store.isConnectionLoss(error);
     if (lost || store.isConflict(error)) {
       this.failures++;
+      this.hurried = true;
       if (this.failures === 1) log.warn({ err: error }, 'could not write executions; trying again');
       const nowMs = clock.steadyMs();
       for (const record of records) {

@@ -1,13 +1,17 @@
 import type { LiveEvent } from '../execution/live.ts';
 
+/** Milliseconds between two texts: a screen draws no faster, and each costs four processes a message. */
+const paceMs = 16;
+
 /**
- * Holds events for one reader. A reader who falls behind finds text of the same field joined, so that what is held never grows beyond
- * the text itself.
+ * Holds events for one reader. The first text is handed on at once, further text of the same field at most every 16 ms and joined, so that
+ * what is held never grows beyond the text itself. Whatever else happens waits for nothing.
  */
 export class EventQueue {
   private readonly events: LiveEvent[] = [];
   private wake: (() => void) | undefined;
   private isClosed = false;
+  private textMs = Number.NEGATIVE_INFINITY;
 
   push(event: LiveEvent): void {
     const last = this.events.at(-1);
@@ -18,9 +22,9 @@ export class EventQueue {
       last.predictor === event.predictor
     ) {
       this.events[this.events.length - 1] = { ...event, text: last.text + event.text };
-    } else {
-      this.events.push(event);
+      return;
     }
+    this.events.push(event);
     this.wake?.();
   }
 
@@ -39,11 +43,41 @@ export class EventQueue {
   async next(isOver: () => boolean = () => false): Promise<LiveEvent | undefined> {
     while (this.events.length === 0) {
       if (this.isClosed || isOver()) return undefined;
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
-      this.wake = undefined;
+      await this.woken();
     }
-    return this.events.shift();
+    if (this.isEarly()) await this.beat();
+    const event = this.events.shift();
+    if (event?.kind === 'token') this.textMs = performance.now();
+    return event;
   }
+
+  private isEarly(): boolean {
+    const isText = this.events.length === 1 && this.events[0]!.kind === 'token';
+    return isText && !this.isClosed && performance.now() - this.textMs < paceMs;
+  }
+
+  private async woken(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.wake = resolve;
+    });
+    this.wake = undefined;
+  }
+
+  private async beat(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.wake = resolve;
+      if (onBeat.size === 0) setTimeout(beat, paceMs);
+      onBeat.add(resolve);
+    });
+    this.wake = undefined;
+  }
+}
+
+// All readers hear one beat, so that texts of many streams leave in one turn of the event loop and share its frames.
+const onBeat = new Set<() => void>();
+
+function beat(): void {
+  const waiting = [...onBeat];
+  onBeat.clear();
+  for (const resolve of waiting) resolve();
 }

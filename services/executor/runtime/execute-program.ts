@@ -14,6 +14,9 @@ import type { Gate } from './gate.ts';
 import { type CallPlan, type PlanDeps, planCall } from './plan-call.ts';
 import { type BegunExecution, type RunDeps, runExecution, startExecutionSpan } from './run-execution.ts';
 
+// For the end to be committed and the answer to arrive.
+const answerMarginMs = 100;
+
 /** What running a program while its caller waits needs. */
 export type ExecuteDeps = PlanDeps &
   RunDeps &
@@ -93,12 +96,14 @@ export function beginAttached(
   onEvent?: BegunExecution['onEvent'],
 ): BegunExecution {
   const { span, context } = startExecutionSpan(deps, plan, id, ctx.trace);
-  const record = deps.recorder.begin(startRow(plan, { id, inputsJson: checked.json, isDetached: false }, context, ctx));
+  const start = startRow(plan, { id, inputsJson: checked.json, isDetached: false }, context, ctx);
+  // Who waits for the answer alone learns the id with it; until then the row may wait for company.
+  const record = deps.recorder.begin(start, onEvent === undefined);
   const live = new LiveExecution(record, 1, (sequence, step, status) =>
     deps.recorder.step({ executionId: id, sequence, step, status }),
   );
   deps.live.add(live);
-  const latestMs = deps.clock.now().getTime() + plan.timeoutMs;
+  const nowMs = deps.clock.now().getTime();
   return {
     plan,
     live,
@@ -106,13 +111,21 @@ export function beginAttached(
     trace: context,
     values: checked.values,
     inputsJson: checked.json,
-    deadlineMs: Math.min(latestMs, ctx.deadlineMs ?? latestMs),
+    deadlineMs: runDeadline(nowMs, plan.timeoutMs, ctx.deadlineMs),
     caller: ctx,
     onEvent,
+    wantsText: onEvent !== undefined,
     sinceMs: askedMs,
     attempts: 1,
     workerLosses: 0,
   };
+}
+
+/** When the run must have ended: before the caller's own deadline, so that the answer that names the execution still arrives. */
+function runDeadline(nowMs: number, timeoutMs: number, callerMs: number | undefined): number {
+  if (callerMs === undefined) return nowMs + timeoutMs;
+  const leftMs = Math.max(callerMs - nowMs, 0);
+  return nowMs + Math.min(timeoutMs, leftMs - Math.min(answerMarginMs, leftMs / 4));
 }
 
 type RowInput = {
@@ -168,7 +181,7 @@ export async function recordInvalid(
     lastSequence: 2,
   };
   await record.finish(end);
-  deps.instruments.ended(plan.engine.name, { status: 'failed', outputsJson: undefined, fault, durationMs }, end);
+  deps.instruments.ended(plan.engine.name, { status: 'failed', outputsJson: undefined, fault, durationMs }, 0);
   endSpan(span, checked.error);
 }
 

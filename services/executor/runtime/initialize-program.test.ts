@@ -1,36 +1,12 @@
 import { newId } from '@signet/kit/id.ts';
 import { AdapterType, Engine } from '@signet/proto/gen/signet/v1/common.ts';
-import { ProgramConfiguration, ProgramStatus } from '@signet/proto/gen/signet/v1/program.ts';
+import { ProgramStatus } from '@signet/proto/gen/signet/v1/program.ts';
 import { QuickExecuteRequest, RuntimeServiceService as runtime } from '@signet/proto/gen/signet/v1/runtime_service.ts';
-import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
-import { callerContext, execute, json, startTestExecutor, type TestExecutor } from '../test-support/executor.ts';
+import { describe, expect, it } from 'vitest';
+import { callerContext, execute, json } from '../test-support/executor.ts';
+import { mockOf, useTestExecutor } from '../test-support/use-executor.ts';
 
-let database: TestDatabase;
-let test: TestExecutor;
-let sql: pg.Client;
-
-beforeAll(async () => {
-  database = await createTestDatabase(['executor']);
-  test = await startTestExecutor(database.url);
-  sql = new pg.Client(database.url);
-  await sql.connect();
-  test.registry.put({ slug: 'qa', spec: 'question: str, context: list[str] = [] -> answer: str, confidence: float' });
-  test.registry.put({ slug: 'numbers', spec: 'n: int, f: float, rest: Any = null -> answer: str' });
-  test.registry.put({ slug: 'lenient', spec: 'n: int -> answer: str', strictMode: false });
-  test.registry.put({ slug: 'slow', spec: 'q: str -> a: str', configuration: mockOf({ latency_ms: 30_000 }) });
-});
-afterAll(async () => {
-  await sql?.end();
-  await test?.close();
-  await database?.drop();
-});
-beforeEach(() => test.mock.reset());
-
-function mockOf(mock: Record<string, unknown>): ProgramConfiguration {
-  return ProgramConfiguration.fromPartial({ module: 'predict', metadata: { mock } });
-}
+const test = useTestExecutor();
 
 describe('InitializeProgram', () => {
   const initialize = (program: string, requestId = '') =>

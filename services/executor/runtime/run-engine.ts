@@ -24,6 +24,8 @@ export type EngineCall = {
   readonly caller: Pick<CallContext, 'signal'> | undefined;
   readonly trace: Context;
   readonly onEvent: ((event: EngineEvent) => void) | undefined;
+  /** True if text is to be told as it grows. */
+  readonly wantsText: boolean;
 };
 
 /** What a run gave, its outputs checked. */
@@ -92,6 +94,7 @@ class Surroundings implements RunContext {
   readonly lm: LmEndpoint | undefined;
   readonly maxRetries: number;
   readonly onEvent?: (event: EngineEvent) => void;
+  readonly wantsText: boolean;
   private readonly clock: Clock;
   private readonly live: LiveExecution;
   private readonly caller: EngineCall['caller'];
@@ -108,6 +111,7 @@ class Surroundings implements RunContext {
     this.live = call.live;
     this.caller = call.caller;
     if (call.onEvent !== undefined) this.onEvent = call.onEvent;
+    this.wantsText = call.wantsText;
   }
 
   get signal(): AbortSignal {

@@ -33,6 +33,7 @@ export type BegunExecution = {
   readonly deadlineMs: number;
   readonly caller: Pick<CallContext, 'signal'> | undefined;
   readonly onEvent: ((event: EngineEvent) => void) | undefined;
+  readonly wantsText: boolean;
   /** When it was asked for or claimed, on the steady clock. */
   readonly sinceMs: number;
   readonly attempts: number;
@@ -82,7 +83,8 @@ export async function runExecution(deps: RunDeps, begun: BegunExecution): Promis
   const timing = { startedAt, engineMs: nowMs - engineMs, durationMs: round(nowMs - begun.sinceMs) };
   const { ending, row } = checked === undefined ? failed(begun, failure, timing) : completed(begun, checked, timing);
   try {
-    await endExecution(deps, begun, ending, row);
+    await endExecution(begun, ending, row);
+    deps.instruments.ended(begun.plan.engine.name, ending, tokensOf(checked?.run));
   } catch (error) {
     endSpan(begun.span, error);
     throw error;
@@ -92,9 +94,8 @@ export async function runExecution(deps: RunDeps, begun: BegunExecution): Promis
   return ending;
 }
 
-async function endExecution(deps: RunDeps, begun: BegunExecution, ending: Ending, row: EndRow): Promise<void> {
+async function endExecution(begun: BegunExecution, ending: Ending, row: EndRow): Promise<void> {
   await begun.live.record.finish(row);
-  deps.instruments.ended(begun.plan.engine.name, ending, row);
   begun.live.emit({ kind: 'state', sequence: row.lastSequence, status: ending.status });
   begun.live.emit({ kind: 'end', sequence: row.lastSequence + 1, ending });
 }
@@ -123,7 +124,7 @@ function rowOf(
   const { plan, live, attempts, caller } = begun;
   // A detached execution has counted its losses itself.
   const workerLosses = begun.workerLosses + (error === 'WORKER_LOST' && caller !== undefined ? 1 : 0);
-  const tokens = (run?.tokensIn ?? 0) + (run?.tokensOut ?? 0);
+  const tokens = tokensOf(run);
   const engineMs = round(timing.engineMs);
   return {
     status: ending.status,
@@ -136,6 +137,10 @@ function rowOf(
     workerLosses,
     lastSequence: live.nextSequence(),
   };
+}
+
+function tokensOf(run: EngineRun | undefined): number {
+  return run === undefined ? 0 : run.tokensIn + run.tokensOut;
 }
 
 function round(ms: number): number {

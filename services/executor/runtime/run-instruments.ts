@@ -1,11 +1,12 @@
 import type { Meter } from '@opentelemetry/api';
 import type { EngineName } from '../engine/engine.ts';
-import type { EndRow, EndStatus } from '../execution/execution.ts';
+import type { EndStatus } from '../execution/execution.ts';
 import type { Ending } from '../execution/live.ts';
 
 /** Counts what ends. */
 export type RunInstruments = {
-  ended(engine: EngineName, ending: Ending, row: EndRow): void;
+  /** `tokens` are those of prompts and completions together. */
+  ended(engine: EngineName, ending: Ending, tokens: number): void;
 };
 
 /** What is read when somebody looks at the metrics. */
@@ -50,13 +51,11 @@ export function createRunInstruments(meter: Meter, gauges: Gauges): RunInstrumen
     return known;
   };
   return {
-    ended(engine, ending, row) {
+    ended(engine, ending, used) {
       const labels = attributesOf(engine, ending.status);
       count.add(1, labels);
       duration.record(ending.durationMs, labels);
-      if (engine === 'mock') return;
-      const metrics = JSON.parse(row.metricsJson) as { tokens_in: number; tokens_out: number };
-      tokens.add(metrics.tokens_in + metrics.tokens_out, labels);
+      if (used > 0 && engine !== 'mock') tokens.add(used, labels);
     },
   };
 }

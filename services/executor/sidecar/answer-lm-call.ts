@@ -7,6 +7,7 @@ import type { SidecarRun } from './sidecar-run.ts';
 
 /** Asks the language model for what a worker wants to know. Never throws: a failure is an answer too. */
 export async function answerLmCall(lm: LanguageModel, run: SidecarRun, call: LmCall): Promise<LmReply> {
+  run.lmCallsUnderWay += 1;
   try {
     return await complete(lm, run, call);
   } catch (error) {
@@ -15,6 +16,8 @@ export async function answerLmCall(lm: LanguageModel, run: SidecarRun, call: LmC
     const { reason, message, retryable, retryAfterMs } = failure;
     const value = { reason, message, retryable, retryAfterMs: BigInt(Math.ceil(retryAfterMs ?? 0)) };
     return { run: call.run, call: call.call, outcome: { $case: 'failure', value } };
+  } finally {
+    run.lmCallsUnderWay -= 1;
   }
 }
 

@@ -81,7 +81,7 @@ describe.skipIf(whyNoPython() !== undefined)('programs on real DSPy', { timeout:
 
   function run(shape: Shape = {}, more: Partial<RunContext> = {}, inputs = inputsJson): Promise<EngineRun> {
     return engine.run(program(shape), new Map(), inputs, {
-      ...{ executionId: 'e1', maxRetries: 0, lm: endpoint('none') },
+      ...{ executionId: 'e1', maxRetries: 0, lm: endpoint('none'), wantsText: more.onEvent !== undefined },
       ...{ signal: new AbortController().signal, deadlineMs: Date.now() + 20_000 },
       trace: contextFromTraceparent(traceparent),
       ...more,

@@ -34,14 +34,14 @@ async function prepare(
 }
 
 async function run(pool: SidecarPool, program: EngineProgram, inputsJson: string, ctx: RunContext): Promise<EngineRun> {
-  const { lm, maxRetries, executionId, signal, deadlineMs, trace, onEvent } = ctx;
+  const { lm, maxRetries, executionId, signal, deadlineMs, trace, onEvent, wantsText } = ctx;
   const done = await pool.run(
     { named: nameProgram(program, lm), inputsJson, lm, lmOptionsJson: '', maxRetries, executionId },
     {
       signal,
       deadlineMs,
       trace,
-      onText: onEvent && ((text) => onEvent({ kind: 'token', ...text })),
+      onText: wantsText && onEvent ? (text) => onEvent({ kind: 'token', ...text }) : undefined,
       onStep: onEvent && ((step) => onEvent(stepEvent(step))),
     },
   );

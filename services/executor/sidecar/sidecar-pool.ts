@@ -21,6 +21,8 @@ import { WorkerSession, type WorkerSessionDeps } from './worker-session.ts';
 const tickMs = 1_000;
 const reopenMs = 200;
 const returnMax = 3;
+// How many more runs than the least busy worker one may have that is being sent runs anyway.
+const aheadMax = 3;
 
 /** What a pool needs. */
 export type SidecarPoolDeps = {
@@ -55,6 +57,7 @@ export class SidecarPool {
   readonly #waiting = new Set<SidecarRun>();
   readonly #timer: NodeJS.Timeout;
   #turn = 0;
+  #last: WorkerSession | undefined;
   #workerSeenMs = performance.now();
   #closed = false;
 
@@ -88,7 +91,7 @@ export class SidecarPool {
   }
 
   /**
-   * Runs a program on the worker with the least to do. Waits for a place: QUEUE_FULL if too many wait already,
+   * Runs a program on the worker with the least to do, or nearly: what comes in one turn of the event loop goes together. Waits for a place: QUEUE_FULL if too many wait already,
    * ENGINE_UNAVAILABLE if no worker has been there for some time. WORKER_LOST: it may have begun.
    */
   run(input: SidecarRunInput, ctx: SidecarRunContext): Promise<SidecarRunResult> {
@@ -163,7 +166,16 @@ export class SidecarPool {
       const session = sessions[(at + this.#turn) % sessions.length]!;
       if (session.hasRoom && (best === undefined || loadOf(session) < loadOf(best))) best = session;
     }
+    if (best === undefined) return undefined;
+    const last = this.#last;
+    if (last?.hasRoom === true && loadOf(last) < loadOf(best) + aheadMax) return last;
+    if (last === undefined) setImmediate(() => this.#forget());
+    this.#last = best;
     return best;
+  }
+
+  #forget(): void {
+    this.#last = undefined;
   }
 
   #unavailable(): boolean {

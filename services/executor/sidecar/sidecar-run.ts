@@ -5,6 +5,8 @@ import type { LmEndpoint } from '../engine/engine.ts';
 import type { LmCompletion } from '../lm/language-model.ts';
 
 const timerMsMax = 2 ** 31 - 1;
+// Given as a reason: without one each abort makes a DOMException with its stack.
+const ended = new AppError('CANCELLED', 'The run has ended');
 
 /** A program under the name by which sessions know it: equal refs are equal programs, for all time. */
 export type NamedProgram = { readonly ref: string; readonly program: ProgramDefinition };
@@ -59,6 +61,8 @@ export class SidecarRun {
   returns = 0;
   /** How often a model was asked. */
   lmCalls = 0;
+  /** Calls of a model that have not ended. */
+  lmCallsUnderWay = 0;
   /** The last failure of an LM call: it knows more than what comes back through Python. */
   lmFailure: AppError | undefined;
   #promptTokens = 0;
@@ -95,10 +99,10 @@ export class SidecarRun {
     return this.#ended;
   }
 
-  /** Aborted when the run ends, whatever the reason. */
+  /** Aborted when the run ends while a model is asked or in failure. */
   get signal(): AbortSignal {
     this.#control ??= new AbortController();
-    if (this.#ended) this.#control.abort();
+    if (this.#ended) this.#control.abort(ended);
     return this.#control.signal;
   }
 
@@ -114,7 +118,8 @@ export class SidecarRun {
   }
 
   succeed(result: Result, worker: string): void {
-    if (!this.#end()) return;
+    // An abort costs more than the rest of the end; only what is still asked has to hear of it.
+    if (!this.#end(this.lmCallsUnderWay > 0)) return;
     this.#resolve({
       outputsJson: result.outputsJson.toString(),
       lmCalls: result.lmCalls,
@@ -127,19 +132,19 @@ export class SidecarRun {
   }
 
   fail(error: AppError): void {
-    if (this.#end()) this.#reject(error);
+    if (this.#end(true)) this.#reject(error);
   }
 
   #late(): void {
     this.fail(new AppError('DEADLINE_EXCEEDED', 'The deadline passed before the program ended'));
   }
 
-  #end(): boolean {
+  #end(hasToAbort: boolean): boolean {
     if (this.#ended) return false;
     this.#ended = true;
     clearTimeout(this.#timer);
     this.ctx.signal.removeEventListener('abort', this.#onAbort);
-    this.#control?.abort();
+    if (hasToAbort) this.#control?.abort(ended);
     this.#onEnd?.();
     return true;
   }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Context } from '@opentelemetry/api';
 import type { Principal } from '@signet/kit/call-context.ts';
 import type { Clock } from '@signet/kit/clock.ts';
@@ -87,7 +87,7 @@ export function createKeyRing(authenticate: Authenticate, clock: Clock): KeyRing
 }
 
 function digestOf(key: string): string {
-  return createHash('sha256').update(key).digest('base64');
+  return hash('sha256', key, 'base64');
 }
 
 function readKey(authorization: string | undefined): string {

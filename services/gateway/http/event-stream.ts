@@ -41,8 +41,19 @@ export function streamEvents(
       'x-accel-buffering': 'no',
     });
   };
+  let corked = false;
   const write = (text: string): boolean => {
     open();
+    const { socket } = response;
+    if (!corked && socket !== null) {
+      // What comes in one turn of the event loop leaves in one write.
+      corked = true;
+      socket.cork();
+      setImmediate(() => {
+        corked = false;
+        socket.uncork();
+      });
+    }
     return response.write(text);
   };
   const heartbeat = setInterval(() => write(': \n\n'), deps.heartbeatMs);

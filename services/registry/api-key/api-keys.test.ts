@@ -8,35 +8,12 @@ import {
   ListApiKeysRequest,
   UpdateApiKeyRequest,
 } from '@signet/proto/gen/signet/v1/api_key_service.ts';
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
-import {
-  adminKey,
-  apiKeys,
-  inner,
-  programs,
-  refusal,
-  startTestRegistry,
-  type TestRegistry,
-} from '../test-support/registry.ts';
+import { describe, expect, it } from 'vitest';
+import { adminKey, apiKeys, inner, programs, refusal, startTestRegistry } from '../test-support/registry.ts';
+import { useTestRegistry } from '../test-support/use-registry.ts';
 import { isPlausibleKey, makeKey } from './key-text.ts';
 
-let database: TestDatabase;
-let registry: TestRegistry;
-let client: pg.Client;
-
-beforeAll(async () => {
-  database = await createTestDatabase(['registry']);
-  registry = await startTestRegistry(database.url);
-  client = new pg.Client(database.url);
-  await client.connect();
-});
-afterAll(async () => {
-  await client?.end();
-  await registry?.close();
-  await database?.drop();
-});
+const registry = useTestRegistry();
 
 const create = (fields: DeepPartial<CreateApiKeyRequest> = {}) =>
   registry.call(apiKeys.createApiKey, CreateApiKeyRequest.fromPartial({ name: 'k', role: 2, ...fields }));
@@ -56,7 +33,7 @@ describe('API keys', () => {
 
   it('keeps no key in the database, neither whole nor in part', async () => {
     const { secret } = await create();
-    const { rows } = await client.query('select k::text as row from registry.api_keys k');
+    const { rows } = await registry.sql.query('select k::text as row from registry.api_keys k');
     const dump = JSON.stringify(rows);
     for (const text of [secret, secret.slice(12), adminKey, Buffer.from(secret).toString('hex')])
       expect(dump).not.toContain(text);
@@ -68,7 +45,7 @@ describe('API keys', () => {
     const again = await registry.call(apiKeys.revokeApiKey, { apiKey: revoked.apiKey!.id, requestId: '' });
     expect(again.revokeTime).toBeInstanceOf(Date);
     const expired = await create({ expireTime: tomorrow() });
-    await client.query(`update registry.api_keys set expire_time = now() - interval '1 s' where id = $1`, [
+    await registry.sql.query(`update registry.api_keys set expire_time = now() - interval '1 s' where id = $1`, [
       expired.apiKey!.id,
     ]);
     const deleted = await create();
@@ -107,14 +84,14 @@ describe('API keys', () => {
   it('takes the key of the environment as it is, and a changed one in its place', async () => {
     expect(await authenticate(adminKey)).toMatchObject({ name: 'admin', role: 4 });
     const odd = `sgn_${'0'.repeat(46)}`;
-    const other = await startTestRegistry(database.url, { config: { adminKey: odd } });
+    const other = await startTestRegistry(registry.databaseUrl, { config: { adminKey: odd } });
     try {
       expect((await other.call(inner.authenticateKey, { key: odd })).role).toBe(4);
       expect((await refusal(other.call(inner.authenticateKey, { key: adminKey }))).reason).toBe('KEY_INVALID');
     } finally {
       await other.close();
     }
-    const back = await startTestRegistry(database.url);
+    const back = await startTestRegistry(registry.databaseUrl);
     await back.close();
     expect(await authenticate(adminKey)).toMatchObject({ role: 4 });
   });

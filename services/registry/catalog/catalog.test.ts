@@ -1,21 +1,11 @@
 import { eventually } from '@signet/kit/testing/eventually.ts';
 import { UpdateProgramRequest } from '@signet/proto/gen/signet/v1/program_service.ts';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
+import { describe, expect, it } from 'vitest';
 import { inner, programs, refusal, startTestRegistry, type TestRegistry } from '../test-support/registry.ts';
+import { useTestRegistry } from '../test-support/use-registry.ts';
 
-let database: TestDatabase;
-let registry: TestRegistry;
-
-beforeAll(async () => {
-  database = await createTestDatabase(['registry']);
-  registry = await startTestRegistry(database.url);
-});
-afterAll(async () => {
-  await registry?.close();
-  await database?.drop();
-});
+const registry = useTestRegistry();
 
 type Seen = { revision: bigint; what: string; status?: number; deleted?: boolean };
 
@@ -101,8 +91,8 @@ describe('the catalog', () => {
   });
 
   it('misses none of 100 changes at once, of two registries, nor across broken connections', async () => {
-    const other = await startTestRegistry(database.url);
-    const admin = new pg.Client(database.url);
+    const other = await startTestRegistry(registry.databaseUrl);
+    const admin = new pg.Client(registry.databaseUrl);
     await admin.connect();
     try {
       const watches = [follow(registry, 0n), follow(other, 0n)];
@@ -143,7 +133,7 @@ describe('the catalog', () => {
   });
 
   it('ends watches with SHUTTING_DOWN when the registry stops', async () => {
-    const other = await startTestRegistry(database.url);
+    const other = await startTestRegistry(registry.databaseUrl);
     const watch = follow(other, 0n);
     await eventually(() => expect(synced(watch.seen)).toBeGreaterThanOrEqual(0));
     await other.close();

@@ -1,25 +1,10 @@
 import { eventually } from '@signet/kit/testing/eventually.ts';
 import type { Preparation } from '@signet/proto/gen/signet/v1/program.ts';
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
-import { inner, programs, refusal, startTestRegistry, type TestRegistry } from '../test-support/registry.ts';
+import { describe, expect, it } from 'vitest';
+import { inner, programs, refusal } from '../test-support/registry.ts';
+import { useTestRegistry } from '../test-support/use-registry.ts';
 
-let database: TestDatabase;
-let registry: TestRegistry;
-let client: pg.Client;
-
-beforeAll(async () => {
-  database = await createTestDatabase(['registry']);
-  registry = await startTestRegistry(database.url, { options: { settleEveryMs: 50 } });
-  client = new pg.Client(database.url);
-  await client.connect();
-});
-afterAll(async () => {
-  await client?.end();
-  await registry?.close();
-  await database?.drop();
-});
+const registry = useTestRegistry({ settleEveryMs: 50 });
 
 const ready: Preparation = {
   state: 2,
@@ -106,13 +91,15 @@ describe('initializing', () => {
   it('C-11 settles a transition that nobody renewed, and fences its owner off', async () => {
     const { id } = await registry.createProgram({ name: 'lost' });
     const { fencingToken } = await begin(id);
-    const { rows } = await client.query(
+    const { rows } = await registry.sql.query(
       `select extract(epoch from transition_until - now())::float8 as left_s from registry.programs where id = $1`,
       [id],
     );
     expect(rows[0].left_s).toBeGreaterThan(50);
     expect(rows[0].left_s).toBeLessThanOrEqual(60);
-    await client.query(`update registry.programs set transition_until = now() - interval '1 ms' where id = $1`, [id]);
+    await registry.sql.query(`update registry.programs set transition_until = now() - interval '1 ms' where id = $1`, [
+      id,
+    ]);
     await eventually(async () =>
       expect(await get(id)).toMatchObject({ status: 5, errorMessage: 'initialization was interrupted' }),
     );
@@ -125,9 +112,11 @@ describe('initializing', () => {
   it('keeps a transition that is renewed', async () => {
     const { id } = await registry.createProgram({ name: 'renewed' });
     const { fencingToken } = await begin(id);
-    await client.query(`update registry.programs set transition_until = now() + interval '5 s' where id = $1`, [id]);
+    await registry.sql.query(`update registry.programs set transition_until = now() + interval '5 s' where id = $1`, [
+      id,
+    ]);
     await registry.call(inner.renewTransition, { programId: id, fencingToken });
-    const { rows } = await client.query(
+    const { rows } = await registry.sql.query(
       `select transition_until > now() + interval '50 s' as renewed from registry.programs where id = $1`,
       [id],
     );

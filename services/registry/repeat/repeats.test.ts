@@ -1,35 +1,13 @@
 import { CreateApiKeyRequest } from '@signet/proto/gen/signet/v1/api_key_service.ts';
 import { ParseSignatureRequest } from '@signet/proto/gen/signet/v1/signature_service.ts';
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
-import {
-  apiKeys,
-  programs,
-  refusal,
-  signatures,
-  startTestRegistry,
-  type TestRegistry,
-} from '../test-support/registry.ts';
+import { describe, expect, it } from 'vitest';
+import { apiKeys, programs, refusal, signatures } from '../test-support/registry.ts';
+import { useTestRegistry } from '../test-support/use-registry.ts';
 
-let database: TestDatabase;
-let registry: TestRegistry;
-let client: pg.Client;
-
-beforeAll(async () => {
-  database = await createTestDatabase(['registry']);
-  registry = await startTestRegistry(database.url);
-  client = new pg.Client(database.url);
-  await client.connect();
-});
-afterAll(async () => {
-  await client?.end();
-  await registry?.close();
-  await database?.drop();
-});
+const registry = useTestRegistry();
 
 const count = async (name: string): Promise<number> =>
-  Number((await client.query('select count(*) from registry.programs where name = $1', [name])).rows[0].count);
+  Number((await registry.sql.query('select count(*) from registry.programs where name = $1', [name])).rows[0].count);
 
 describe('repeated calls', () => {
   it('get the first answer, however many come at once', async () => {
@@ -72,13 +50,15 @@ describe('repeated calls', () => {
     const first = await registry.call(apiKeys.createApiKey, request);
     const second = await registry.call(apiKeys.createApiKey, request);
     expect(second).toEqual({ ...first, secret: '' });
-    const { rows } = await client.query('select encode(response, $1) as text from registry.idempotency', ['escape']);
+    const { rows } = await registry.sql.query('select encode(response, $1) as text from registry.idempotency', [
+      'escape',
+    ]);
     expect(JSON.stringify(rows)).not.toContain(first.secret);
   });
 
   it('are new ones after 24 hours', async () => {
     const first = await registry.createProgram({ name: 'old', requestId: 'old' });
-    await client.query(
+    await registry.sql.query(
       `update registry.idempotency set create_time = now() - interval '25 h' where request_id = 'old'`,
     );
     expect((await registry.createProgram({ name: 'old', requestId: 'old' })).id).not.toBe(first.id);

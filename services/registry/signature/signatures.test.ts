@@ -6,26 +6,16 @@ import {
   UpdateSignatureRequest,
 } from '@signet/proto/gen/signet/v1/signature_service.ts';
 import { defineSignature } from '@signet/signature/define-signature.ts';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
-import { inner, refusal, signatures, startTestRegistry, type TestRegistry } from '../test-support/registry.ts';
+import { describe, expect, it } from 'vitest';
+import { inner, refusal, signatures } from '../test-support/registry.ts';
+import { useTestRegistry } from '../test-support/use-registry.ts';
 
 const module = 'AshDSPy.ML.SignatureTest.TestSignature';
 const testSignature = defineSignature(module, (s) =>
   s.input('question').output('answer').output('confidence', 'float'),
 );
 
-let database: TestDatabase;
-let registry: TestRegistry;
-
-beforeAll(async () => {
-  database = await createTestDatabase(['registry']);
-  registry = await startTestRegistry(database.url, { options: { signatureModules: [testSignature] } });
-});
-afterAll(async () => {
-  await registry?.close();
-  await database?.drop();
-});
+const registry = useTestRegistry({ signatureModules: [testSignature] });
 
 const parse = (fields: DeepPartial<ParseSignatureRequest>) =>
   registry.call(signatures.parseSignature, ParseSignatureRequest.fromPartial(fields));

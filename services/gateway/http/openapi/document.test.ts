@@ -103,12 +103,24 @@ describe('the OpenAPI document', () => {
     expect(found).toEqual(statuses);
   });
 
+  test('shows an example of every body, and each header that a method heeds', () => {
+    const bodies = operations.filter(({ operation }) => operation.requestBody !== undefined);
+    expect(bodies.map(({ operation }) => operation.operationId).toSorted()).toEqual(Object.keys(requestExamples).toSorted());
+    const heeding = (header: string) =>
+      operations
+        .filter(({ operation }) => JSON.stringify(operation.parameters ?? []).includes(`"${header}"`))
+        .map(({ operation }) => operation.operationId);
+    expect(heeding('Prefer')).toEqual(['ExecuteProgram']);
+    expect(heeding('Last-Event-ID')).toEqual(['WatchExecution']);
+    expect(heeding('If-Match')).toContain('UpdateProgram');
+  });
+
   test('shows requests that can be sent as they are', () => {
     const matcher = createMatcher(contract.methods);
     for (const [name, example] of Object.entries(requestExamples)) {
       const found = operations.find((one) => one.operation.operationId === name)!;
       expect(found.operation.requestBody!.content['application/json']!.example).toEqual(example);
-      const match = matcher.match('POST', found.path.replace(/\{[A-Za-z]+\}/g, 'qa'));
+      const match = matcher.match(found.verb.toUpperCase(), found.path.replace(/\{[A-Za-z]+\}/g, 'qa'));
       const request = { match, query: '', headers: {}, body: Buffer.from(JSON.stringify(example)) };
       expect(() => readRequestMessage(request)).not.toThrow();
     }

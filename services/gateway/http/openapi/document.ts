@@ -69,7 +69,7 @@ function operationOf(contract: Contract, method: PublicMethod, binding: HttpBind
   const parameters = [
     ...inPath.map((field) => parameter(field, 'path', book)),
     ...(binding.hasBody ? [] : rest.filter(inQuery).map((field) => parameter(field, 'query', book))),
-    ...headerParameters(rest),
+    ...headerParameters(rest, successesOf(method)),
   ];
   return {
     operationId: index === 0 ? method.name : `${method.name}${index + 1}`,
@@ -139,7 +139,7 @@ function parameter(field: DescField, place: 'path' | 'query', book: SchemaBook) 
   };
 }
 
-function headerParameters(fields: readonly DescField[]) {
+function headerParameters(fields: readonly DescField[], successes: readonly number[]) {
   const has = (name: string) => fields.some((field) => field.name === name);
   const header = (name: string, description: string, schema: Schema) => ({
     name,
@@ -155,6 +155,9 @@ function headerParameters(fields: readonly DescField[]) {
     ...(has('etag') ? [header('If-Match', 'The same as `etag`.', { type: 'string' })] : []),
     ...(has('after_sequence')
       ? [header('Last-Event-ID', 'The same as `afterSequence`.', { type: 'string', pattern: '^[0-9]{1,18}$' })]
+      : []),
+    ...(successes.includes(200) && successes.includes(202)
+      ? [header('Prefer', '`respond-async` answers 202 at once.', { type: 'string', examples: ['respond-async'] })]
       : []),
   ];
 }
