@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 RUN_IDS: ContextVar[tuple[str, str]] = ContextVar("signet_run_ids", default=("", ""))
 
 _SECRET_PATTERN = re.compile(
-    r"(?i)(bearer\s+)[^\s\"']+|\b(?:sgn|sk)[-_][A-Za-z0-9_\-]{8,}"
+    r"(?i)(bearer\s+)[^\s\"']+|(://[^:/\s\"'@]*:)[^/\s\"'@]+(?=@)|\b(?:sgn|sk)[-_][A-Za-z0-9_\-]{8,}"
     r"|((?:token|secret|password|api[-_]?key|authorization)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',;]+"
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -21,7 +21,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 def redact(text: str) -> str:
     """Hides what looks like a key, a token or a credential."""
-    return _SECRET_PATTERN.sub(lambda match: f"{match[1] or match[2] or ''}[redacted]", text)
+    return _SECRET_PATTERN.sub(lambda match: f"{match[1] or match[2] or match[3] or ''}[redacted]", text)
 
 
 class _JsonLines(logging.Formatter):

@@ -39,6 +39,8 @@ def test_our_debug_lines_stand_alone_and_an_absent_receiver_of_spans_is_no_error
 
 def test_secrets_are_hidden_wherever_they_stand(lines: pytest.CaptureFixture[str]) -> None:
     configure_logging("supervisor", "info")
-    logging.getLogger("x").info("authorization: Bearer abc.def and sgn_0123456789abcdef", extra={"url": "api_key=verysecret"})
+    said = "authorization: Bearer abc.d@f, bearer gh@i, sgn_0123456789abcdef at http://user:geheim@host/v1 and http://host:80"
+    logging.getLogger("x").info(said, extra={"url": "api_key=verysecret"})
     text = lines.readouterr().err
-    assert not any(secret in text for secret in ("abc.def", "sgn_0123456789", "verysecret"))
+    assert "http://host:80" in text
+    assert not any(secret in text for secret in ("abc.d", "d@f", "gh@i", "sgn_0123456789", "geheim", "verysecret"))

@@ -126,6 +126,25 @@ describe('bad input over HTTP', () => {
     expectProblem(await stack.http.send(method, path, method === 'GET' ? undefined : {}), status, reason);
   });
 
+  it.each(['programs', 'signatures', 'apiKeys', 'executions'])(
+    'refuses a page token of %s whose keys somebody wrote by hand',
+    async (list) => {
+      for (let at = 0; at < 2; at += 1) {
+        const { slug: made } = await readyProgram(stack, {
+          signatureSpec: `q${at}: str, list_${list}: str = "" -> answer`,
+        });
+        await stack.http.post(`/v1/programs/${made}:execute`, { inputs: { [`q${at}`]: 'x' } });
+        await stack.http.post('/v1/apiKeys', { name: 'one', role: 'viewer' });
+      }
+      const { nextPageToken } = (await stack.http.get(`/v1/${list}?pageSize=1`)).body;
+      const parts = JSON.parse(Buffer.from(String(nextPageToken), 'base64url').toString()) as string[];
+      for (const key of ['garbage', "' or 1=1 --", '\u0000', '9'.repeat(2000), 7, null, {}]) {
+        const forged = Buffer.from(JSON.stringify([...parts.slice(0, -1), key])).toString('base64url');
+        expectProblem(await stack.http.get(`/v1/${list}?pageSize=1&pageToken=${forged}`), 400, 'PAGE_TOKEN_INVALID');
+      }
+    },
+  );
+
   it.each([
     'os.system',
     '__import__',

@@ -175,6 +175,7 @@ describe('limits', () => {
       expect(last?.headers).toHaveProperty('ratelimit');
       expect(last?.headers).toHaveProperty('ratelimit-policy');
       expect((await limited.http.get('/v1/programs')).status).toBe(200);
+      expect((await limited.http.get('/v1/apiKeys')).status).toBe(200);
       const other = demand(await limited.http.post('/v1/apiKeys', { name: 'other', role: 'viewer' }), 201);
       expect((await limited.http.get('/v1/me', { key: String(other.secret) })).status).toBe(200);
       const error = await limited.grpc.fails(ApiKeyServiceService.getMe, GetMeRequest.fromPartial({}));

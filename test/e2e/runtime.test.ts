@@ -75,11 +75,12 @@ describe('running', () => {
   it('ERR-01 logs what callers got wrong as a warning', async () => {
     const { slug } = await readyProgram(stack);
     const refused = await execute(slug, {});
-    const trace = String(refused.body.traceId ?? '');
+    const trace = String(refused.body.traceId);
+    expect(trace).toMatch(/^[0-9a-f]{32}$/);
     const warned = stack
       .logs()
       .split('\n')
-      .filter((line) => line.includes('INPUT_INVALID') && (trace === '' || line.includes(trace)));
+      .filter((line) => line.includes('INPUT_INVALID') && line.includes(trace));
     expect(warned.length).toBeGreaterThan(0);
     expect(warned.every((line) => JSON.parse(line).level === 40 || JSON.parse(line).level === 'warn')).toBe(true);
   });
@@ -94,8 +95,10 @@ describe('running', () => {
     );
     expect(ran.engine).toBe('ENGINE_MOCK');
     const row = demand(await stack.http.get(`/v1/executions/${ran.executionId}`), 200);
-    expect(row.metadata).toMatchObject({ adapter_type: 'mock' });
-    expect(JSON.stringify((row.metadata as JsonObject).options)).toContain('5000');
+    expect(row.metadata).toEqual({
+      adapter_type: 'mock',
+      options: { timeout_ms: 5000, max_retries: 1, cache: false, engine: 'mock' },
+    });
     const other = await execute(slug, QA_INPUTS, { executionOptions: { engine: 'python' } });
     expect(other.status).toBe(400);
     const refusedOptions: JsonObject[] = [

@@ -50,10 +50,24 @@ export class MixedLoad {
     await Promise.all(this.callers);
   }
 
+  /** Executes the first program so many times at once; resolves when some are answered and others are on their way. */
+  async burst(calls: number): Promise<void> {
+    const some = 1 + this.random.below(calls / 2);
+    await new Promise<void>((resolve) => {
+      let answered = 0;
+      const hear = (): void => {
+        answered += 1;
+        if (answered === some) resolve();
+      };
+      const running = Array.from({ length: calls }, () => this.execute(this.slugs[0]!).then(hear));
+      this.callers.push(...running);
+    });
+  }
+
   private async call(): Promise<void> {
     while (!this.isOver) {
       const dice = this.random.below(100);
-      if (dice < 35) await this.execute();
+      if (dice < 35) await this.execute(this.random.pick(this.slugs));
       else if (dice < 75) await this.create();
       else if (dice < 85) await this.cancel();
       else await this.wait();
@@ -61,9 +75,9 @@ export class MixedLoad {
     }
   }
 
-  private async execute(): Promise<void> {
+  private async execute(slug: string): Promise<void> {
     const requestId = this.random.below(2) === 0 ? uniqueName('attached') : undefined;
-    const path = `/v1/programs/${this.random.pick(this.slugs)}:execute`;
+    const path = `/v1/programs/${slug}:execute`;
     const body = { inputs: this.inputs() };
     const answer = await this.insist(requestId, (headers) =>
       this.send(() => this.stack.http.post(path, body, headers)),

@@ -15,6 +15,8 @@ import { MixedLoad } from './mixed-load.ts';
 /** A lease is over after 10 s, the reaper looks every second, and the run itself takes a moment. */
 const SETTLED_MS = 30_000;
 const CALLERS = 16;
+/** So many fast calls at once before each kill, so that it falls between commits and answers. */
+const BURST = 100;
 const VICTIMS = ['executor', 'worker', 'sidecar', 'registry', 'gateway', 'postgres'] as const;
 const rounds = Number(process.env.SIGNET_FAULT_ROUNDS ?? 1);
 const seed = Number(process.env.SIGNET_FAULT_SEED ?? Date.now() % 1_000_000);
@@ -40,7 +42,6 @@ describe.skipIf(missing !== undefined)('kill -9 under a mixed load', () => {
     stack = await startStack({ engines: 'python', lm: lm.url, databaseUrl: postgres.url });
     const slow = { configuration: { metadata: { mock: { latency_ms: 60 } } } };
     const programs = await Promise.all([
-      // So fast that at any moment something stands between its commit and its answer.
       readyProgram(stack, { adapterType: 'mock' }),
       readyProgram(stack, { adapterType: 'mock', ...slow }),
       readyProgram(stack, { adapterType: 'python_port' }),
@@ -55,7 +56,6 @@ describe.skipIf(missing !== undefined)('kill -9 under a mixed load', () => {
 
   /** Kills one victim, leaves it dead for a moment, and starts it again. */
   const fell = async (victim: (typeof VICTIMS)[number]): Promise<void> => {
-    for (const pid of workersOf(stack.pid('sidecar'))) workers.add(pid);
     if (victim === 'worker') {
       const living = workersOf(stack.pid('sidecar'));
       if (living.length > 0) process.kill(random.pick(living), 'SIGKILL');
@@ -83,7 +83,9 @@ describe.skipIf(missing !== undefined)('kill -9 under a mixed load', () => {
       // A kill is to hit work: callers are being served again since the last one.
       await eventually(() => expect(load.told.length).toBeGreaterThan(before + 60), SETTLED_MS);
       await delay(500 + random.below(2000));
+      for (const pid of workersOf(stack.pid('sidecar'))) workers.add(pid);
       inFlightAtKills += load.inFlight + (await openRows()).length;
+      await load.burst(BURST);
       // Now and then two fall together.
       await Promise.all(victims.splice(0, random.below(4) === 0 ? 2 : 1).map(fell));
     }

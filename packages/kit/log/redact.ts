@@ -2,7 +2,8 @@ const secrets: readonly [RegExp, string][] = [
   [/sgn_[A-Za-z0-9_-]{8,}/g, 'sgn_[hidden]'],
   [/\bBearer\s+[^\s"',}]+/gi, 'Bearer [hidden]'],
   [/\bsk-[A-Za-z0-9_-]{8,}/g, 'sk-[hidden]'],
-  [/(postgres(?:ql)?:\/\/[^:/\s"@]*:)[^@\s"]+@/g, '$1[hidden]@'],
+  [/([a-z]{2,}:\/\/[^:/\s"@]*:)[^@\s"]+@/gi, '$1[hidden]@'],
+  [/\b(\w*(?:key|token|secret|password)=|[\w-]*(?:api[-_]?key|password):\s*)[^\s"',}&]+/gi, '$1[hidden]'],
 ];
 
 /** Hides whatever looks like a key, a token or a password in a text. */

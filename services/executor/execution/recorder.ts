@@ -6,6 +6,8 @@ import { ExecutionRecord } from './execution-record.ts';
 import type { NewRow, RecorderStore, RowEnd } from './recorder.postgres.ts';
 
 const flightMax = 2;
+/** Milliseconds that a write may be alone under way: what comes meanwhile gathers, and shares the next commit. */
+const aloneMs = 5;
 const batchMax = 500;
 /** Milliseconds that a row nobody waits for may stand in line for others. */
 const patienceMs = 10;
@@ -17,14 +19,16 @@ const retryMaxMs = 500;
 export type RecorderDeps = { readonly store: RecorderStore; readonly clock: Clock; readonly log: Logger };
 
 /**
- * Group commit: rows of many executions go to the database together, whenever fewer than two writes are under way and somebody waits for
- * one of them. What nobody waits for goes along, or by itself after 10 ms: most first rows need no write of their own.
+ * Group commit: rows of many executions go to the database together, in one write at a time (two where the first takes more than
+ * 5 ms), as soon as somebody waits for one of them. What nobody waits for goes along, or by itself after 10 ms: most first rows need no write of their own.
  */
 export class Recorder {
   private readonly deps: RecorderDeps;
   private queue: ExecutionRecord[] = [];
   private steps: StepRow[] = [];
   private flights = 0;
+  private departedMs = 0;
+  private second: NodeJS.Timeout | undefined;
   private planned = false;
   private hurried = false;
   private patience: NodeJS.Timeout | undefined;
@@ -96,12 +100,12 @@ export class Recorder {
 
   private pump(): void {
     if (!this.hurried) return;
-    while (this.flights < flightMax && this.queue.length > 0) {
+    while (this.queue.length > 0 && this.mayFly()) {
       const batch = this.take();
       this.flights++;
       void this.send(batch).finally(() => this.landed());
     }
-    if (this.steps.length > 0 && this.flights < flightMax) {
+    if (this.steps.length > 0 && this.mayFly()) {
       const steps = this.steps.splice(0, batchMax);
       this.flights++;
       void this.deps.store.writeSteps(steps).then(
@@ -110,6 +114,20 @@ export class Recorder {
       );
     }
     if (this.queue.length === 0 && this.steps.length === 0) this.hurried = false;
+  }
+
+  private mayFly(): boolean {
+    if (this.flights >= flightMax) return false;
+    const nowMs = this.deps.clock.steadyMs();
+    if (this.flights > 0 && nowMs - this.departedMs < aloneMs) {
+      this.second ??= setTimeout(() => {
+        this.second = undefined;
+        this.pump();
+      }, aloneMs);
+      return false;
+    }
+    this.departedMs = nowMs;
+    return true;
   }
 
   private landed(): void {

@@ -105,7 +105,9 @@ describe('the OpenAPI document', () => {
 
   test('shows an example of every body, and each header that a method heeds', () => {
     const bodies = operations.filter(({ operation }) => operation.requestBody !== undefined);
-    expect(bodies.map(({ operation }) => operation.operationId).toSorted()).toEqual(Object.keys(requestExamples).toSorted());
+    expect(bodies.map(({ operation }) => operation.operationId).toSorted()).toEqual(
+      Object.keys(requestExamples).toSorted(),
+    );
     const heeding = (header: string) =>
       operations
         .filter(({ operation }) => JSON.stringify(operation.parameters ?? []).includes(`"${header}"`))

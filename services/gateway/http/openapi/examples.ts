@@ -27,7 +27,7 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
   },
   ParseSignature: { spec: 'question: str -> answer: str', name: 'qa' },
   QuickExecute: { signatureSpec: 'question -> answer', inputs: { question: 'Who wrote the first computer program?' } },
-  CreateSignatureFromModule: { signatureModule: 'Support.Answer' },
+  CreateSignatureFromModule: { signatureModule: 'Signet.Summarize' },
   UpdateSignature: { description: 'Answers questions.', labels: { team: 'search' } },
   ActivateSignature: {},
   DeprecateSignature: {},
