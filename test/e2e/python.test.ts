@@ -58,6 +58,18 @@ describe.skipIf(missing !== undefined)('real DSPy', () => {
     expect(Number((row.metrics as JsonObject).tokens_in)).toBeGreaterThan(0);
   });
 
+  it("EXE-12 times a run from its start to its end, the model's time included", async () => {
+    behaviour = { kind: 'answer', delayMs: 300 };
+    const began = performance.now();
+    const ran = demand(await execute(), 200);
+    const tookMs = performance.now() - began;
+    expect(Number(ran.durationMs)).toBeGreaterThanOrEqual(295);
+    expect(Number(ran.durationMs)).toBeLessThanOrEqual(Math.ceil(tookMs));
+    const row = demand(await stack.http.get(`/v1/executions/${ran.executionId}`), 200);
+    expect(row.durationMs).toBe(ran.durationMs);
+    expect(Number((row.trace as JsonObject[])[0]?.duration_ms)).toBeGreaterThanOrEqual(295);
+  });
+
   it('serves chain of thought, the JSON adapter, instructions, demos and options of the model', async () => {
     const { slug } = await readyProgram(stack, {
       adapterType: 'python_port',

@@ -17,6 +17,7 @@ const SETTLED_MS = 30_000;
 const CALLERS = 16;
 /** So many fast calls at once before each kill, so that it falls between commits and answers. */
 const BURST = 100;
+const COMMIT_DELAY_US = 30_000;
 const VICTIMS = ['executor', 'worker', 'sidecar', 'registry', 'gateway', 'postgres'] as const;
 const rounds = Number(process.env.SIGNET_FAULT_ROUNDS ?? 1);
 const seed = Number(process.env.SIGNET_FAULT_SEED ?? Date.now() % 1_000_000);
@@ -39,6 +40,10 @@ describe.skipIf(missing !== undefined)('kill -9 under a mixed load', () => {
       startDurablePostgres(),
       startScriptedLm({ behaviour: () => ({ kind: 'answer', delayMs: 50 + lmDelay.below(250) }) }),
     ]);
+    // As on a slow disk: an answer that did not wait for its commit is there well before it.
+    await query(postgres.url, `alter system set commit_delay = ${COMMIT_DELAY_US}`);
+    await query(postgres.url, 'alter system set commit_siblings = 0');
+    await query(postgres.url, 'select pg_reload_conf()');
     stack = await startStack({ engines: 'python', lm: lm.url, databaseUrl: postgres.url });
     const slow = { configuration: { metadata: { mock: { latency_ms: 60 } } } };
     const programs = await Promise.all([

@@ -95,6 +95,15 @@ describe('habits of the house', () => {
     if (long.length > 0) console.warn(`longer than 250 lines:\n  ${long.join('\n  ')}`);
     expect(typescript.length).toBeGreaterThan(0);
   });
+
+  // A shell that stays in between dies of Ctrl-C, and npm reports that death (130) in place of the launcher's clean end (0).
+  it('starts each script in the place of its shell', () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    expect(Object.keys(scripts)).toContain('start');
+    expect(Object.values(scripts).filter((script) => !script.startsWith('exec '))).toEqual([]);
+  });
 });
 
 function readIfThere(path: string): SourceFile[] {

@@ -119,7 +119,7 @@ export class Recorder {
   private mayFly(): boolean {
     if (this.flights >= flightMax) return false;
     const nowMs = this.deps.clock.steadyMs();
-    if (this.flights > 0 && nowMs - this.departedMs < aloneMs) {
+    if (this.flights > 0 && this.queue.length < batchMax && nowMs - this.departedMs < aloneMs) {
       this.second ??= setTimeout(() => {
         this.second = undefined;
         this.pump();
