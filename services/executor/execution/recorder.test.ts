@@ -7,7 +7,7 @@ import { createTestDatabase, type TestDatabase } from '../../../test/support/dat
 import { byIndexAlways, type Database, openDatabase } from '../db/pool.ts';
 import type { EndRow, StartRow } from './execution.ts';
 import { createLeaseStore } from './lease.postgres.ts';
-import { createRecorderStore, type RecorderStore } from './recorder.postgres.ts';
+import { type Batch, createRecorderStore, type RecorderStore } from './recorder.postgres.ts';
 import { Recorder } from './recorder.ts';
 
 let testDatabase: TestDatabase;
@@ -143,6 +143,58 @@ describe('recorder', () => {
       [programId],
     );
     expect(stats).toEqual({ execution_count: '100', failed_count: '50' });
+  });
+
+  it('writes a patient row by itself when nothing else comes', async () => {
+    const record = recorder.begin(startOf(), true);
+    const seen = await eventually(async () => {
+      const row = await look(record.id);
+      expect(row).toBeDefined();
+      return row;
+    });
+    expect(seen).toMatchObject({ status: 'running', ends: 0 });
+    await record.finish(endOf());
+    expect(await look(record.id)).toMatchObject({ status: 'completed', ends: 1 });
+  });
+
+  it('writes patient rows with what somebody waits for, and one that has ended meanwhile in one', async () => {
+    const batches: Batch[] = [];
+    const flush = (batch: Batch) => {
+      batches.push(batch);
+      return store.flush(batch);
+    };
+    const own = new Recorder({ store: { ...store, flush }, clock: systemClock, log });
+    const [patient, short] = [own.begin(startOf(), true), own.begin(startOf(), true)];
+    await short.finish(endOf());
+    expect(batches).toHaveLength(1);
+    expect(batches[0]!.rows.map(({ start, end }) => [start.id, end?.status])).toEqual([
+      [patient.id, undefined],
+      [short.id, 'completed'],
+    ]);
+    const third = own.begin(startOf(), true);
+    await third.stored();
+    await Promise.all([patient.finish(endOf()), third.finish(endOf())]);
+    await own.drain();
+    expect((await Promise.all([patient, short, third].map(({ id }) => look(id)))).map(({ ends }) => ends)).toEqual([
+      1, 1, 1,
+    ]);
+  });
+
+  it('drains patient rows', async () => {
+    const own = new Recorder({ store, clock: systemClock, log });
+    const record = own.begin(startOf(), true);
+    await own.drain();
+    expect(await look(record.id)).toMatchObject({ status: 'running', ends: 0 });
+  });
+
+  it('keeps patient rows through a failure of the connection', async () => {
+    let losses = 0;
+    const own = new Recorder({ store: losingAnswers(() => losses++ === 0), clock: systemClock, log });
+    const record = own.begin(startOf(), true);
+    await eventually(() => expect(losses).toBeGreaterThan(0));
+    await record.stored();
+    await record.finish(endOf());
+    expect(await look(record.id)).toMatchObject({ status: 'completed', ends: 1 });
   });
 
   it('lets one bad row fail alone', async () => {

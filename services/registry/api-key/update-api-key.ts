@@ -34,6 +34,7 @@ export async function updateApiKey(deps: ApiKeyDeps, input: UpdateApiKeyInput): 
   const key = await deps.apiKeys.lock(input.apiKey);
   if (key === undefined) throw keyNotFound(input.apiKey);
   requireEtag(key, input.etag);
+  if (named.size === 0) return key;
   return deps.apiKeys.change(key, {
     ...(named.has('name') ? { name: input.name } : {}),
     ...(named.has('expire_time') ? { expireTime: input.expireTime ?? null } : {}),

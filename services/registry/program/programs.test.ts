@@ -25,6 +25,7 @@ describe('programs', () => {
     const changed = await update({ program: made.id, name: 'renamed', slug: 'renamed', etag: made.etag });
     expect(changed).toMatchObject({ name: 'renamed', slug: 'renamed', labels: { a: 'b' }, latestVersion: 1 });
     expect((await refusal(update({ program: made.id, name: 'x', etag: made.etag }))).reason).toBe('ETAG_MISMATCH');
+    expect(await update({ program: made.id })).toEqual(changed);
     for (const path of ['status', 'serving_version', 'adapter_type', 'configuration.module', 'nonsense']) {
       expect((await refusal(update({ program: made.id, updateMask: [path] }))).fieldViolations[0]?.field).toBe(
         'update_mask',

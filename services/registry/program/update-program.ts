@@ -64,6 +64,7 @@ export async function updateProgram(
   if (program.status === 'archived') {
     throw stateForbids('Archived programs cannot be updated', program.status, 'update');
   }
+  if (named.size === 0) return deps.programs.view(program);
   const changes: ProgramChanges = {
     ...(named.has('name') ? { name: input.name } : {}),
     ...(named.has('slug') ? { slug: input.slug } : {}),

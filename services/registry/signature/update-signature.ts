@@ -72,6 +72,7 @@ export async function updateSignature(
       metadata: { state: signature.status, event: 'update' },
     });
   }
+  if (named.size === 0) return signature;
   return deps.signatures.change(signature, changesOf(signature, input, named));
 }
 

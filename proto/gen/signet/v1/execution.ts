@@ -177,7 +177,7 @@ export interface ExecutionOptions {
 
 /** One thing that happened to an execution. */
 export interface ExecutionEvent {
-  /** 1, 2, 3 … within an execution. */
+  /** Rises within an execution, with gaps where text was merged. */
   sequence: bigint;
   /** Whose event it is. */
   executionId: string;

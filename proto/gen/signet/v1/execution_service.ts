@@ -1674,7 +1674,10 @@ export const ExecutionServiceService = {
     responseSerialize: (value: Feedback): Buffer => Buffer.from(Feedback.encode(value).finish()),
     responseDeserialize: (value: Buffer): Feedback => Feedback.decode(value),
   },
-  /** Counts the completed executions of a program, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /**
+   * Counts the completed executions of a program, read afresh; those that were deleted since still count. Fails with
+   * PROGRAM_NOT_FOUND.
+   */
   getProgramStats: {
     path: "/signet.v1.ExecutionService/GetProgramStats" as const,
     requestStream: false as const,
@@ -1685,7 +1688,7 @@ export const ExecutionServiceService = {
     responseSerialize: (value: ProgramStats): Buffer => Buffer.from(ProgramStats.encode(value).finish()),
     responseDeserialize: (value: Buffer): ProgramStats => ProgramStats.decode(value),
   },
-  /** Sums up all executions of a program, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND. */
   getProgramStatistics: {
     path: "/signet.v1.ExecutionService/GetProgramStatistics" as const,
     requestStream: false as const,
@@ -1732,9 +1735,12 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
   retryExecution: handleUnaryCall<RetryExecutionRequest, Execution>;
   /** Keeps what somebody thinks of an ended execution. Fails with EXECUTION_NOT_FOUND, STATE_FORBIDS while it runs, INVALID_REQUEST. */
   addFeedback: handleUnaryCall<AddFeedbackRequest, Feedback>;
-  /** Counts the completed executions of a program, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /**
+   * Counts the completed executions of a program, read afresh; those that were deleted since still count. Fails with
+   * PROGRAM_NOT_FOUND.
+   */
   getProgramStats: handleUnaryCall<GetProgramStatsRequest, ProgramStats>;
-  /** Sums up all executions of a program, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND. */
   getProgramStatistics: handleUnaryCall<GetProgramStatisticsRequest, ProgramStatistics>;
 }
 
@@ -1903,7 +1909,10 @@ export interface ExecutionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Feedback) => void,
   ): ClientUnaryCall;
-  /** Counts the completed executions of a program, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /**
+   * Counts the completed executions of a program, read afresh; those that were deleted since still count. Fails with
+   * PROGRAM_NOT_FOUND.
+   */
   getProgramStats(
     request: GetProgramStatsRequest,
     callback: (error: ServiceError | null, response: ProgramStats) => void,
@@ -1919,7 +1928,7 @@ export interface ExecutionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ProgramStats) => void,
   ): ClientUnaryCall;
-  /** Sums up all executions of a program, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND. */
   getProgramStatistics(
     request: GetProgramStatisticsRequest,
     callback: (error: ServiceError | null, response: ProgramStatistics) => void,
