@@ -60,13 +60,6 @@ export async function openSse(input: SseRequest): Promise<SseStream> {
   };
 }
 
-/** All events of a stream up to its end. */
-export async function collectSse(input: SseRequest): Promise<SseEvent[]> {
-  const stream = await openSse(input);
-  if (stream.status !== 200) throw new Error(`no stream but ${stream.status}: ${await stream.text()}`);
-  return Array.fromAsync(stream.events);
-}
-
 async function* readEvents(
   body: AsyncIterable<Buffer>,
   comments: string[],

@@ -32,23 +32,3 @@ export function endSpan(span: Span, error?: unknown): void {
   }
   span.end();
 }
-
-/** Runs a piece of work inside a span of its own. */
-export async function withSpan<T>(
-  tracer: Tracer,
-  name: string,
-  parent: Context,
-  work: (context: Context, span: Span) => Promise<T>,
-  kind: SpanKind = SpanKind.INTERNAL,
-  attributes?: Attributes,
-): Promise<T> {
-  const { span, context } = startSpan(tracer, name, parent, kind, attributes);
-  try {
-    const result = await work(context, span);
-    endSpan(span);
-    return result;
-  } catch (error) {
-    endSpan(span, error);
-    throw error;
-  }
-}

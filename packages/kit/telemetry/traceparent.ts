@@ -26,8 +26,3 @@ export function traceparentOf(context: Context): string {
 export function traceIdOf(context: Context): string {
   return trace.getSpanContext(context)?.traceId ?? '';
 }
-
-/** True if the span in a context is recorded. */
-export function isSampled(context: Context): boolean {
-  return ((trace.getSpanContext(context)?.traceFlags ?? 0) & 1) === 1;
-}

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createFieldText } from './field-text.ts';
-import { isPythonLineEnd, pythonStrip } from './python-text.ts';
+import { isPythonLineEnd, isPythonSpace } from './python-text.ts';
 
 const outputFields = [
   { name: 'answer', text: true },
@@ -162,3 +162,12 @@ describe('text of a Chat reply', () => {
     expect(show(['[[ ## answer ## ]]\nx'], 'xml').events).toBe(0);
   });
 });
+
+/** Python's `str.strip()`. */
+function pythonStrip(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isPythonSpace(text.charCodeAt(from))) from += 1;
+  while (to > from && isPythonSpace(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
+}

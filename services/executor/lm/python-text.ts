@@ -33,12 +33,3 @@ export function isPythonWord(point: number): boolean {
   }
   return word.test(String.fromCodePoint(point));
 }
-
-/** Python's `str.strip()`. */
-export function pythonStrip(text: string): string {
-  let from = 0;
-  let to = text.length;
-  while (from < to && isPythonSpace(text.charCodeAt(from))) from += 1;
-  while (to > from && isPythonSpace(text.charCodeAt(to - 1))) to -= 1;
-  return text.slice(from, to);
-}

@@ -1,6 +1,5 @@
 import { invalidField } from '@signet/kit/error/app-error.ts';
 import {
-  type FieldType,
   type Signature as WireSignature,
   SignatureStatus as WireStatus,
   type SignatureVersion as WireVersion,
@@ -16,7 +15,6 @@ import { toJsonSchema } from '@signet/signature/json-schema.ts';
 import { toParsedSpec } from '@signet/signature/parsed-spec.ts';
 import { etagOf } from '../check/etag.ts';
 import type { FromModuleInput } from './create-signature-from-module.ts';
-import type { FieldTypeRow } from './field-types.ts';
 import type { ParseSignatureInput } from './parse-signature.ts';
 import type { ListSignaturesInput } from './read-signatures.ts';
 import { readSpec, type Signature, type SignatureStatus, type SignatureVersion } from './signature.ts';
@@ -78,11 +76,6 @@ export function toWireSignature(signature: Signature): WireSignature {
 export function toWireSignatureVersion(version: SignatureVersion): WireVersion {
   const { id, signatureId, revision, createTime } = version;
   return { id, signatureId, revision, createTime, signature: toWireSignature(version.signature) };
-}
-
-/** Writes a field type. */
-export function toWireFieldType(row: FieldTypeRow): FieldType {
-  return row;
 }
 
 /** Reads a request to parse a signature. */
