@@ -5,7 +5,8 @@ const report = process.env.SIGNET_TEST_REPORT;
 export default defineConfig({
   test: {
     include: ['packages/**/*.test.ts', 'services/**/*.test.ts', 'proto/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/.signet/**'],
+    // What needs a container engine runs by `npm run test:compose`.
+    exclude: ['**/node_modules/**', '**/.signet/**', 'test/compose/**'],
     globalSetup: ['test/support/global-postgres.ts'],
     pool: 'forks',
     // Each file may start servers, a database and Python of its own: more files at once only make each other late.

@@ -5,8 +5,8 @@ import process from 'node:process';
 
 const folder = process.argv[2] ?? '.';
 
-function readVitest() {
-  const report = JSON.parse(readFileSync(join(folder, 'vitest.json'), 'utf8'));
+function readVitest(file) {
+  const report = JSON.parse(readFileSync(join(folder, file), 'utf8'));
   // A file that could not even be loaded has no tests of its own to count.
   const broken = report.testResults.filter(
     (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'),
@@ -39,6 +39,13 @@ function read(name, reader) {
     const totals = reader();
     console.log(`${name}: ${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
     if (totals.passed > 0) return totals;
+    // Only the tests in containers may be left out as a whole; then something else must have said why.
+    const why =
+      name === 'compose' && totals.failed === 0 && totals.skipped > 0 ? process.env.SIGNET_TEST_NO_ENGINE : '';
+    if (why) {
+      console.log(`${name} is left out: ${why}`);
+      return totals;
+    }
     console.log(`${name} ran no test`);
     return { ...totals, failed: Math.max(1, totals.failed) };
   } catch (error) {
@@ -47,7 +54,11 @@ function read(name, reader) {
   }
 }
 
-const all = [read('vitest', readVitest), read('pytest', readPytest)];
+const all = [
+  read('vitest', () => readVitest('vitest.json')),
+  read('pytest', readPytest),
+  read('compose', () => readVitest('compose.json')),
+];
 const total = (name) => all.reduce((sum, totals) => sum + totals[name], 0);
 console.log(`signet: ${total('passed')} passed, ${total('failed')} failed, ${total('skipped')} skipped`);
 process.exitCode = total('failed') > 0 ? 1 : 0;

@@ -48,6 +48,7 @@ const bareNames: Partial<Record<LoweredKind, string>> = {
   NONE: 'None',
   LIST: 'list',
   DICT: 'dict',
+  BARE_DICT: 'dict',
   TUPLE: 'tuple',
   TUPLE_VARIADIC: 'tuple',
   SET: 'set',

@@ -15,7 +15,8 @@ export type LoweredKind =
   | 'TUPLE_VARIADIC'
   | 'SET'
   | 'UNION'
-  | 'LITERAL';
+  | 'LITERAL'
+  | 'BARE_DICT';
 
 /** A Python type as data; no arguments means unsaid. */
 export interface LoweredType {
@@ -36,7 +37,7 @@ export interface LoweredField {
 }
 
 /**
- * Turns a signature into fields that DSPy accepts, inputs first. `dict` becomes `dict[str, Any]`, `probability` a float from
+ * Turns a signature into fields that DSPy accepts, inputs first. `dict` becomes `dict[str, Any]` (a bare one stays), `probability` a float from
  * 0 to 1, `embedding` a `list[float]` (of its dimension's length), `tensor` a `dict[str, Any]`.
  */
 export function lowerSpec(spec: SignatureSpec): LoweredField[] {
@@ -76,6 +77,7 @@ export function lowerType(type: Type): LoweredType {
     case 'tuple':
       return lowered('TUPLE', type.items.map(lowerType));
     case 'dict':
+      if (type.bare) return lowered('BARE_DICT');
       return lowered('DICT', [
         type.key ? lowerType(type.key) : lowered('STR'),
         type.value ? lowerType(type.value) : lowered('ANY'),
@@ -103,8 +105,9 @@ function lowerUnion(members: readonly LoweredType[]): LoweredType {
   return distinct.size === 1 ? members[0]! : lowered('UNION', [...distinct.values()]);
 }
 
-function lowerConstraints({ type, constraints }: Field): { name: string; value: string }[] {
-  const own = constraints.map(({ name, value }) => ({ name, value: value.text }));
+function lowerConstraints({ type, constraints, infNan }: Field): { name: string; value: string }[] {
+  const own: { name: string; value: string }[] = constraints.map(({ name, value }) => ({ name, value: value.text }));
+  if (infNan) own.splice(infNan.before, 0, { name: 'allow_inf_nan', value: String(infNan.allowed) });
   if (type.kind === 'probability') {
     const has = (...names: string[]) => own.some(({ name }) => names.includes(name));
     if (!has('gt', 'ge')) own.push({ name: 'ge', value: '0' });

@@ -1,9 +1,10 @@
 import type { ParseOptions } from './cursor.ts';
+import { findFieldType } from './field-type.ts';
 import { isArray, isObject, JsonError, JsonNumber, type JsonObject, type JsonValue, pathStep } from './json.ts';
 import { parseJson } from './parse-json.ts';
 import { parseType } from './parse-type.ts';
 import { fitDefault, isConstraintName } from './parser.ts';
-import { printType } from './print.ts';
+import { printFieldType, printType } from './print.ts';
 import { SignatureError } from './signature-error.ts';
 import { checkSpec } from './spec-check.ts';
 import { type Constraint, type Field, isOptional, type SignatureSpec, type Type } from './types.ts';
@@ -23,7 +24,7 @@ export function toParsedSpec(spec: SignatureSpec): JsonObject {
 export function toParsedField(field: Field): JsonObject {
   const made = new Map<string, JsonValue>([
     ['name', field.name],
-    ['type', printType(field.type)],
+    ['type', printFieldType(field)],
   ]);
   if (field.description !== undefined) made.set('description', field.description);
   made.set('optional', isOptional(field));
@@ -57,7 +58,9 @@ function fromParsedField(value: JsonValue, path: string, options: ParseOptions):
   if (!isObject(value)) throw refuse(`${path} must be an object`);
   const name = readText(value, 'name', path);
   if (name === undefined) throw refuse(`${path}.name is missing`);
-  const given = readType(readText(value, 'type', path) ?? 'str', path, options);
+  const written = readText(value, 'type', path) ?? 'str';
+  const known = findFieldType(written);
+  const given = known?.base ?? readType(written, path, options);
   const fallback = value.get('default');
   const description = readText(value, 'description', path);
   const bare: Field = {
@@ -65,9 +68,11 @@ function fromParsedField(value: JsonValue, path: string, options: ParseOptions):
     type: given,
     constraints: readConstraints(value.get('constraints'), path),
     ...(description && { description }),
+    ...(known !== undefined && { registered: known.name }),
   };
   if (fallback === undefined) {
     if (value.get('optional') !== true || isOptional(bare)) return bare;
+    if (known !== undefined) throw refuse(`${path}: a field of a registered type has no optional form`);
     return { ...bare, type: readType(`Optional[${printType(given)}]`, path, options) };
   }
   const fitted = fitDefault(bare, fallback);

@@ -1,6 +1,7 @@
 import { constraintProblem } from './constraint.ts';
 import { Cursor, describeToken, type ParseOptions } from './cursor.ts';
 import { fieldNameProblem } from './field-name.ts';
+import { findFieldType } from './field-type.ts';
 import { JsonNumber, type JsonValue } from './json.ts';
 import { type Token, utf8Length } from './lexer.ts';
 import { limits } from './limits.ts';
@@ -69,9 +70,9 @@ function readField(cursor: Cursor, names: Set<string>, output: boolean): Field {
     fieldNameProblem(name, output) ?? (names.has(name) ? `the field \`${name}\` stands twice` : undefined);
   if (problem) throw cursor.type(problem, token);
   names.add(name);
-  const type = cursor.accept(':') ? readFieldType(cursor) : ({ kind: 'str' } as const);
+  const { type, registered }: FieldTypeRead = cursor.accept(':') ? readFieldType(cursor) : { type: { kind: 'str' } };
   const constraints = cursor.sees('(') ? readConstraints(cursor, type) : [];
-  const bare: Field = { name, type, constraints };
+  const bare: Field = { name, type, constraints, ...(registered !== undefined && { registered }) };
   const value = cursor.accept('=') ? readDefault(cursor, bare) : undefined;
   const description = cursor.next.kind === 'string' ? cursor.take().text : '';
   return {
@@ -81,12 +82,19 @@ function readField(cursor: Cursor, names: Set<string>, output: boolean): Field {
   };
 }
 
-function readFieldType(cursor: Cursor): Type {
+type FieldTypeRead = { readonly type: Type; readonly registered?: string };
+
+function readFieldType(cursor: Cursor): FieldTypeRead {
   const token = cursor.next;
+  const known = token.kind === 'name' ? findFieldType(token.text) : undefined;
+  if (known !== undefined) {
+    cursor.take();
+    return { type: known.base, registered: known.name };
+  }
   const type = readType(cursor);
   if (type.kind === 'none')
     throw cursor.type('`None` alone is no type of a field; write `str | None` or the like', token);
-  return type;
+  return { type };
 }
 
 function readConstraints(cursor: Cursor, type: Type): Constraint[] {

@@ -8,15 +8,20 @@ export function printSpec(spec: SignatureSpec): string {
 
 /** Writes the canonical text of one field: `score: int(ge=0, le=10) = 5 'how good'`. */
 export function printField(field: Field): string {
-  let text = `${field.name}: ${printType(field.type)}`;
+  let text = `${field.name}: ${printFieldType(field)}`;
   if (field.constraints.length > 0) {
     // Without the space the bounds would seem to belong to the last member.
-    if (field.type.kind === 'union') text += ' ';
+    if (field.type.kind === 'union' && field.registered === undefined) text += ' ';
     text += `(${field.constraints.map(({ name, value }) => `${name}=${value.text}`).join(', ')})`;
   }
   if (field.default !== undefined) text += ` = ${printLiteral(field.default)}`;
   if (field.description !== undefined) text += ` ${quote(field.description)}`;
   return text;
+}
+
+/** Writes the type of a field as it was declared: the name of a registered type, or the text of its own. */
+export function printFieldType({ registered, type }: Field): string {
+  return registered ?? printType(type);
 }
 
 /** Writes the canonical text of a type; `Optional[X]` comes out as `X | None`. */

@@ -10,12 +10,22 @@ export interface SignatureSpec {
 export interface Field {
   readonly name: string;
   readonly type: Type;
+  /** The registered type by which it was declared; `type` is then the type on which that one is built. */
+  readonly registered?: string;
   /** What people wrote about it; never empty. */
   readonly description?: string;
   /** Bounds in declared order, each name at most once. */
   readonly constraints: readonly Constraint[];
+  /** DSPy's `allow_inf_nan`, which only the prompt says: our values are never infinite. Comes from Python alone. */
+  readonly infNan?: InfNanNote;
   /** The value of a field that is left out; fits the type and the constraints. */
   readonly default?: JsonValue;
+}
+
+/** What `allow_inf_nan` says, and before how many of the field's constraints it was written. */
+export interface InfNanNote {
+  readonly allowed: boolean;
+  readonly before: number;
 }
 
 /** A bound on a field's value; `value` keeps the digits it was written with. */
@@ -37,13 +47,14 @@ export type LiteralMember = string | boolean | null | JsonNumber;
 export type PlainKind = 'str' | 'int' | 'float' | 'bool' | 'any' | 'none' | 'probability' | 'tensor';
 
 /**
- * The type of a field's values. A container without arguments holds anything; `dict` alone is `dict[str, Any]`.
+ * The type of a field's values. A container without arguments holds anything; `dict` alone is `dict[str, Any]`, unless it
+ * comes from Python as `bare`, which prompts show as it was written.
  * Unions are flat, without repeats, and have at least two members in declared order.
  */
 export type Type =
   | { readonly kind: PlainKind }
   | { readonly kind: 'list' | 'set' | 'tuple_variadic'; readonly item?: Type }
-  | { readonly kind: 'dict'; readonly key?: Type; readonly value?: Type }
+  | { readonly kind: 'dict'; readonly key?: Type; readonly value?: Type; readonly bare?: true }
   | { readonly kind: 'tuple'; readonly items: readonly Type[] }
   | { readonly kind: 'union'; readonly members: readonly Type[] }
   | { readonly kind: 'literal'; readonly members: readonly LiteralMember[] }

@@ -1,6 +1,7 @@
 import { mismatch } from './check-scalar.ts';
 import { compileType } from './check-type.ts';
 import { compileConstraints } from './constraint.ts';
+import { findFieldType } from './field-type.ts';
 import { isObject, type JsonObject, type JsonValue } from './json.ts';
 import { limits } from './limits.ts';
 import { suggest } from './suggest.ts';
@@ -70,14 +71,22 @@ function compileField(field: Field, strict: boolean, partial: boolean): FieldChe
   // Not `??`: a default may be None itself, also of a type such as Any that does not stand for it.
   const fallback = field.default !== undefined ? field.default : admitsNone(field.type) ? null : undefined;
   const absent = partial ? undefined : fallback;
+  const registered = field.registered === undefined ? undefined : findFieldType(field.registered);
+  const finish = (checked: JsonValue, run: Run): JsonValue | undefined => {
+    if (satisfies !== undefined && !satisfies(checked, run)) return undefined;
+    if (registered === undefined) return checked;
+    const applied = registered.apply(checked);
+    if (typeof applied === 'string') return refuse(run, 'TYPE_MISMATCH', applied);
+    // An operator's converter is as untrusted as a caller: what it makes must be of the type that engines were told of.
+    return check(applied.value, run);
+  };
   return (value, run) => {
     if (value === undefined) {
       if (absent === undefined && !partial) refuse(run, 'FIELD_MISSING', `the field \`${field.name}\` is missing`);
       return absent;
     }
     const checked = check(value, run);
-    if (checked === undefined || satisfies === undefined) return checked;
-    return satisfies(checked, run) ? checked : undefined;
+    return checked === undefined ? undefined : finish(checked, run);
   };
 }
 

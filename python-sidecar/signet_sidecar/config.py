@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
-_MODULE = re.compile(r"([A-Za-z_][\w.\-]*)=([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
+_MODULE = re.compile(r"([A-Za-z_][\w.\-]*)=([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)(@shared)?")
 # One variable sets the level of all services; the others know these words.
 _LEVEL_WORDS = {"warn": "warning", "trace": "debug", "fatal": "error", "silent": "error"}
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -27,15 +27,28 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
+class Recycle:
+    """When a worker is replaced by a fresh one: after so many runs, minutes, or MiB of resident memory; 0 means never."""
+
+    runs: int
+    minutes: int
+    mib: int
+
+
+@dataclass(frozen=True)
 class Config:
     """What the supervisor and its workers are told."""
 
     host: str
     port: int
     workers: int
+    solo_workers: int
+    drain_s: int
+    recycle: Recycle
     token: str = field(repr=False)
     python_path: str
     modules: Mapping[str, str]
+    shared_modules: frozenset[str]
     log_level: str
     otlp_endpoint: str
     sampler: str
@@ -49,13 +62,23 @@ def read_config(env: Mapping[str, str]) -> Config:
     faults: list[str] = []
     host, port = _address(env, "SIGNET_SIDECAR_ADDRESS", "127.0.0.1:50053", faults) or ("", 0)
     metrics = _address(env, "SIGNET_METRICS_ADDRESS", "", faults)
+    modules, shared_modules = _modules(env, faults)
+    workers = _whole(env, "SIGNET_SIDECAR_WORKERS", _cores(), (1, 64), faults)
     config = Config(
         host=host,
         port=port,
-        workers=_workers(env, faults),
+        workers=workers,
+        solo_workers=_whole(env, "SIGNET_SIDECAR_SOLO_WORKERS", workers, (1, 64), faults),
+        drain_s=_whole(env, "SIGNET_SIDECAR_DRAIN_SECONDS", 10, (0, 3_600), faults),
+        recycle=Recycle(
+            runs=_whole(env, "SIGNET_SIDECAR_RECYCLE_RUNS", 100_000, (0, 1_000_000_000), faults),
+            minutes=_whole(env, "SIGNET_SIDECAR_RECYCLE_MINUTES", 720, (0, 525_600), faults),
+            mib=_whole(env, "SIGNET_SIDECAR_RECYCLE_MIB", 1_024, (0, 1_048_576), faults),
+        ),
         token=_token(env, faults),
         python_path=_python_path(env, faults),
-        modules=_modules(env, faults),
+        modules=modules,
+        shared_modules=shared_modules,
         log_level=_one_of(env, "SIGNET_LOG_LEVEL", "info", LOG_LEVELS, faults),
         otlp_endpoint=env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip(),
         sampler=_one_of(env, "OTEL_TRACES_SAMPLER", "parentbased_always_on", SAMPLERS, faults),
@@ -79,13 +102,17 @@ def _address(env: Mapping[str, str], name: str, default: str, faults: list[str])
     return match[1], int(match[2])
 
 
-def _workers(env: Mapping[str, str], faults: list[str]) -> int:
-    text = env.get("SIGNET_SIDECAR_WORKERS", "").strip()
+def _cores() -> int:
+    return min(64, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, bounds: tuple[int, int], faults: list[str]) -> int:
+    text = env.get(name, "").strip()
     if not text:
-        return min(64, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        faults.append(f"SIGNET_SIDECAR_WORKERS must be a number from 1 to 64, not `{text}`")
-        return 1
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and bounds[0] <= int(text) <= bounds[1]):
+        faults.append(f"{name} must be a number from {bounds[0]} to {bounds[1]}, not `{text}`")
+        return default
     return int(text)
 
 
@@ -113,8 +140,9 @@ def _python_path(env: Mapping[str, str], faults: list[str]) -> str:
     return path
 
 
-def _modules(env: Mapping[str, str], faults: list[str]) -> dict[str, str]:
+def _modules(env: Mapping[str, str], faults: list[str]) -> tuple[dict[str, str], frozenset[str]]:
     modules: dict[str, str] = {}
+    shared: set[str] = set()
     for part in env.get("SIGNET_PYTHON_MODULES", "").split(","):
         if not part.strip():
             continue
@@ -125,7 +153,9 @@ def _modules(env: Mapping[str, str], faults: list[str]) -> dict[str, str]:
             faults.append(f"SIGNET_PYTHON_MODULES names `{match[1]}` twice")
         else:
             modules[match[1]] = f"{match[2]}:{match[3]}"
-    return modules
+            if match[4]:
+                shared.add(match[1])
+    return modules, frozenset(shared)
 
 
 def _one_of(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...], faults: list[str]) -> str:

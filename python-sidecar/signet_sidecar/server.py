@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from typing import Any
 
@@ -12,16 +13,21 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from signet_sidecar.auth import TokenCheck, bearer
+from signet_sidecar.becoming import becomes
 from signet_sidecar.config import Config
 from signet_sidecar.describe import Describer
 from signet_sidecar.dialect import dialect
 from signet_sidecar.gen import sidecar_pb2 as pb
 from signet_sidecar.gen import sidecar_pb2_grpc as rpc
+from signet_sidecar.lane import runs_alone
 from signet_sidecar.metrics import serve_metrics
+from signet_sidecar.query import QueryError, answer
 from signet_sidecar.supervisor import Supervisor
+from signet_sidecar.worker_process import WorkerProcess
 
 COMPILE_TIMEOUT_S = 20.0
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+MESSAGE_BOUNDS = (("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.max_send_message_length", MESSAGE_BYTES_MAX))
 SERVICE = pb.DESCRIPTOR.services_by_name["SidecarService"].full_name
 
 logger = logging.getLogger(__name__)
@@ -34,13 +40,20 @@ class SidecarServer(rpc.SidecarServiceServicer):
         self._config = config
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._describer = Describer(config)
-        self.supervisor = Supervisor(config.workers, self._tell_health)
+        self.supervisor = Supervisor(
+            config.workers,
+            self._tell_health,
+            solo_max=config.solo_workers,
+            drain_s=config.drain_s,
+            recycle=config.recycle,
+        )
         self._metrics: asyncio.Server | None = None
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._turns = itertools.count()
         self._server = grpc.aio.server(
             interceptors=(TokenCheck(config.token),),
             options=(
-                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-                ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+                *MESSAGE_BOUNDS,
                 # A second sidecar on the same port must fail, not share it.
                 ("grpc.so_reuseport", 0),
             ),
@@ -65,7 +78,7 @@ class SidecarServer(rpc.SidecarServiceServicer):
         return f"{self._config.host}:{port}"
 
     async def stop(self) -> None:
-        """Says NOT_SERVING, drains the pool for at most 10 s and closes the door."""
+        """Says NOT_SERVING, drains the pool for a bounded time and closes the door."""
         await self._health.enter_graceful_shutdown()
         await self.supervisor.drain()
         await self._server.stop(1.0)
@@ -74,12 +87,22 @@ class SidecarServer(rpc.SidecarServiceServicer):
 
     async def GetPool(self, request: pb.GetPoolRequest, context: Any) -> pb.GetPoolResponse:  # noqa: N802
         """Lists the workers as they are now."""
-        return pb.GetPoolResponse(workers=self.supervisor.workers(), module_names=sorted(self._config.modules), dialect=dialect())
+        pool = self.supervisor
+        pool.want_solo(request.solo_waiting)
+        return pb.GetPoolResponse(
+            workers=pool.workers(),
+            module_names=sorted(self._config.modules),
+            dialect=dialect(),
+            shared_module_names=sorted(self._config.shared_modules),
+            restarts=pool.restarts,
+            recycled=pool.recycled,
+            lost=pool.lost,
+        )
 
     async def CompileProgram(self, request: pb.CompileProgramRequest, context: Any) -> pb.CompileProgramResponse:  # noqa: N802
         """Has a worker build the program, for at most 20 s; UNAVAILABLE without one."""
-        for worker in self.supervisor.ready():
-            async with grpc.aio.insecure_channel(worker.address) as channel:
+        for worker in await self._builders(request.program.module):
+            async with grpc.aio.insecure_channel(worker.address, options=MESSAGE_BOUNDS) as channel:
                 stub: Any = rpc.SidecarServiceStub(channel)  # type: ignore[no-untyped-call]
                 try:
                     answer: pb.CompileProgramResponse = await stub.CompileProgram(
@@ -91,9 +114,59 @@ class SidecarServer(rpc.SidecarServiceServicer):
         await context.abort(grpc.StatusCode.UNAVAILABLE, "no worker is ready")
         raise AssertionError("unreachable")
 
+    async def ParseCompletion(self, request: pb.ParseCompletionRequest, context: Any) -> pb.ParseCompletionResponse:  # noqa: N802
+        """Has a worker read one reply, for at most 20 s; UNAVAILABLE without one."""
+        answer: pb.ParseCompletionResponse = await self._forward("ParseCompletion", request, context)
+        return answer
+
+    async def RenderPrompt(self, request: pb.RenderPromptRequest, context: Any) -> pb.RenderPromptResponse:  # noqa: N802
+        """Has a worker show one prompt, for at most 20 s; UNAVAILABLE without one."""
+        answer: pb.RenderPromptResponse = await self._forward("RenderPrompt", request, context)
+        return answer
+
+    async def _forward(self, method: str, request: Any, context: Any) -> Any:
+        ready = self.supervisor.ready()
+        first = next(self._turns) % max(1, len(ready))
+        for worker in ready[first:] + ready[:first]:
+            stub: Any = rpc.SidecarServiceStub(self._channel(worker.address))  # type: ignore[no-untyped-call]
+            try:
+                return await getattr(stub, method)(request, timeout=COMPILE_TIMEOUT_S, metadata=bearer(self._config.token))
+            except grpc.aio.AioRpcError as error:
+                if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+                    await context.abort(error.code(), error.details())
+                logger.warning("a worker did not answer", extra={"worker": worker.name, "method": method, "cause": str(error)})
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "no worker is ready")
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
+        """The one channel to a worker; those of workers that are gone are let go."""
+        if address not in self._channels:
+            alive = {worker.address for worker in self.supervisor.ready()}
+            self._channels = {kept: channel for kept, channel in self._channels.items() if kept in alive}
+            self._channels[address] = grpc.aio.insecure_channel(address, options=MESSAGE_BOUNDS)
+        return self._channels[address]
+
+    async def _builders(self, module: str) -> list[WorkerProcess]:
+        if not runs_alone(module, self._config.shared_modules):
+            return self.supervisor.ready()
+        # A user's code is imported only where it runs.
+        self.supervisor.want_solo(1)
+        await becomes(lambda: bool(self.supervisor.ready(solo=True)), COMPILE_TIMEOUT_S)
+        return self.supervisor.ready(solo=True)
+
     async def DescribeModule(self, request: pb.DescribeModuleRequest, context: Any) -> pb.DescribeModuleResponse:  # noqa: N802
         """Reads one name of the allow-list in a process of its own."""
         return await self._describer.describe(request.name)
+
+    async def Query(self, request: pb.QueryRequest, context: Any) -> pb.QueryResponse:  # noqa: N802
+        """Reads what the sidecar holds; INVALID_ARGUMENT for what there is not."""
+        held = bool(self.supervisor.ready())
+        shared = self._config.shared_modules
+        modules = [{"name": name, "shared": name in shared, "held": held} for name in self._config.modules]
+        try:
+            return answer(request, modules)
+        except QueryError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise AssertionError("unreachable") from error
 
     async def Session(self, request_iterator: Any, context: Any) -> None:  # noqa: N802
         """Refuses: sessions are served by the workers that GetPool names."""

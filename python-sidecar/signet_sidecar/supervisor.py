@@ -7,106 +7,137 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+from signet_sidecar.config import Recycle
 from signet_sidecar.gen import sidecar_pb2 as pb
+from signet_sidecar.place import Place
+from signet_sidecar.recycling import recycle_for_ever
 from signet_sidecar.worker_process import WorkerProcess
 
-BACKOFF_MIN_S = 0.2
-BACKOFF_MAX_S = 5.0
-STEADY_S = 10.0
 DRAIN_S = 10.0
 END_S = 4.0
+SOLO_IDLE_S = 300.0
+SOLO_LOOK_S = 5.0
 
 logger = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Restarts workers that die, after 0.2 s to 5 s; `on_ready` hears whenever the pool becomes able or unable to serve."""
+    """Holds `size` shared workers and up to `solo_max` solo ones; `on_ready` hears whenever it becomes able or unable to serve."""
 
-    def __init__(self, size: int, on_ready: Callable[[bool], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        size: int,
+        on_ready: Callable[[bool], Awaitable[None]],
+        *,
+        solo_max: int = 1,
+        drain_s: float = DRAIN_S,
+        recycle: Recycle = Recycle(0, 0, 0),  # noqa: B008
+    ) -> None:
         self._size = size
+        self._solo_max = solo_max
+        self._drain_s = drain_s
+        self._recycle = recycle
         self._on_ready = on_ready
-        self._slots: dict[int, WorkerProcess] = {}
-        self._starts: dict[int, int] = {}
-        self._keepers: list[asyncio.Task[None]] = []
-        self._closing = asyncio.Event()
+        self._places: list[Place] = []
+        self._numbers = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
         self._changed = asyncio.Event()
         self._scratch = Path(tempfile.mkdtemp(prefix="signet-sidecar-"))
+        self._past_restarts = 0
+        self._past_lost = 0
+        self.recycled = 0
 
     def start(self) -> None:
         """Begins to fill the pool; returns at once."""
-        self._keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self._size)]
-        self._keepers.append(asyncio.create_task(self._tell()))
+        for _ in range(self._size):
+            self.open_place()
+        self._tasks = [
+            asyncio.create_task(self._tell()),
+            asyncio.create_task(self._look_after_solo()),
+            asyncio.create_task(recycle_for_ever(self, self._recycle)),
+        ]
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All places, those included that are given up and not yet empty."""
+        return tuple(self._places)
+
+    def open_place(self, *, solo: bool = False) -> Place:
+        """Makes one more place and begins to fill it."""
+        place = Place(self._numbers, self._scratch, self._changed.set, self._forget, solo=solo)
+        self._numbers += 1
+        self._places.append(place)
+        return place
 
     def workers(self) -> list[pb.Worker]:
         """All workers as they are now, dying ones included."""
-        return [
-            pb.Worker(worker=worker.name, pid=worker.pid, address=worker.address, state=worker.state, starts=self._starts[slot])
-            for slot, worker in sorted(self._slots.items())
-        ]
+        return [place.describe() for place in self._places]
 
-    def ready(self) -> list[WorkerProcess]:
-        """The workers that take sessions."""
-        return [worker for worker in self._slots.values() if worker.state == pb.WORKER_STATE_READY]
+    def ready(self, *, solo: bool = False) -> list[WorkerProcess]:
+        """The workers of a lane that take sessions."""
+        return [place.worker for place in self._places if place.solo == solo and place.is_ready]
+
+    def want_solo(self, waiting: int) -> None:
+        """Hears how many runs wait for a solo worker and starts as many as are missing, within the bound."""
+        if self._closing or waiting <= 0:
+            return
+        there = [place for place in self._places if place.solo and not place.is_given_up]
+        busy = sum(place.worker.in_flight > 0 for place in there)
+        for _ in range(min(self._solo_max, busy + waiting) - len(there)):
+            self.open_place(solo=True)
 
     @property
     def restarts(self) -> int:
-        """How often a worker was started again."""
-        return sum(starts - 1 for starts in self._starts.values())
+        """How often a worker was started in place of one that had died."""
+        return self._past_restarts + sum(place.restarts for place in self._places)
+
+    @property
+    def lost(self) -> int:
+        """How many workers ended without having been asked to, or because they hung."""
+        return self._past_lost + sum(place.lost for place in self._places)
 
     @property
     def rss_bytes(self) -> int:
         """Resident memory of all workers, as they reported it last."""
-        return sum(worker.rss_bytes for worker in self._slots.values())
+        return sum(place.worker.rss_bytes for place in self._places)
 
     @property
     def in_flight(self) -> int:
         """Runs in flight in all workers, as they reported it last."""
-        return sum(worker.in_flight for worker in self._slots.values())
+        return sum(place.worker.in_flight for place in self._places)
 
     async def drain(self) -> None:
-        """Lets all workers finish what they have for at most 10 s, then ends them; nothing is left running."""
-        self._closing.set()
-        for worker in self._slots.values():
-            worker.drain()
-        keepers = self._keepers[: self._size]
-        if keepers:
-            await asyncio.wait(keepers, timeout=DRAIN_S)
+        """Lets all workers finish what they have for a bounded time, then ends them; nothing is left running."""
+        self._closing = True
+        for place in self._places:
+            place.give_up()
+        await _all_ended(self._places, self._drain_s)
         await self.close()
 
     async def close(self) -> None:
         """Ends all workers: SIGTERM, SIGKILL 3 s later."""
-        self._closing.set()
-        for worker in self._slots.values():
-            worker.end("the sidecar stops")
-        keepers = self._keepers[: self._size]
-        if keepers:
-            await asyncio.wait(keepers, timeout=END_S)
-        for worker in self._slots.values():
-            worker.kill()
-        for task in self._keepers:
+        self._closing = True
+        for task in self._tasks:
             task.cancel()
+        places = self.places
+        for place in places:
+            place.give_up()
+            place.worker.end("the sidecar stops")
+        await _all_ended(places, END_S)
+        for place in places:
+            place.worker.kill()
+            place.ended.cancel()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    async def _keep(self, slot: int) -> None:
-        backoff_s = BACKOFF_MIN_S
-        while not self._closing.is_set():
-            worker = WorkerProcess(slot, self._scratch, self._changed.set)
-            self._slots[slot] = worker
-            self._starts[slot] = self._starts.get(slot, 0) + 1
-            began = time.monotonic()
-            try:
-                code = await worker.run()
-            except OSError as error:
-                logger.error("a worker cannot be started", extra={"worker": worker.name, "cause": str(error)})
-                code = -1
-            if self._closing.is_set():
-                return
-            backoff_s = BACKOFF_MIN_S if time.monotonic() - began > STEADY_S else min(BACKOFF_MAX_S, backoff_s * 2)
-            logger.warning("a worker ended", extra={"worker": worker.name, "exit_code": code, "again_in_s": backoff_s})
-            await _wait(self._closing, backoff_s)
+    def _forget(self, place: Place) -> None:
+        self._past_restarts += place.restarts
+        self._past_lost += place.lost
+        self._places.remove(place)
+        self._changed.set()
 
     async def _tell(self) -> None:
         told: bool | None = None
@@ -118,9 +149,18 @@ class Supervisor:
             await self._changed.wait()
             self._changed.clear()
 
+    async def _look_after_solo(self) -> None:
+        while True:
+            await asyncio.sleep(SOLO_LOOK_S)
+            latest = time.monotonic() - SOLO_IDLE_S
+            for place in self.places:
+                worker = place.worker
+                if place.solo and place.is_ready and worker.in_flight == 0 and worker.used_at < latest:
+                    logger.info("a solo worker is not needed any more", extra={"worker": worker.name})
+                    place.give_up()
 
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), timeout_s)
-    except TimeoutError:
-        pass
+
+async def _all_ended(places: Iterable[Place], timeout_s: float) -> None:
+    tasks = [place.ended for place in places]
+    if tasks:
+        await asyncio.wait(tasks, timeout=timeout_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.resources import Resource
@@ -55,7 +57,10 @@ class Telemetry:
             from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-            resource = Resource.create({"service.name": "signet-sidecar", "service.version": __version__})
+            instance = f"{socket.gethostname()}-{os.getpid()}"
+            resource = Resource.create(
+                {"service.name": "signet-sidecar", "service.version": __version__, "service.instance.id": instance}
+            )
             self._provider = TracerProvider(sampler=_sampler(config), resource=resource, shutdown_on_exit=False)
             insecure = not config.otlp_endpoint.startswith("https://")
             exporter = OTLPSpanExporter(endpoint=config.otlp_endpoint, insecure=insecure, timeout=3)

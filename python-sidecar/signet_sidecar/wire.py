@@ -25,6 +25,7 @@ def read_program(message: pb.ProgramDefinition) -> ProgramData:
         demos=demos,
         lm_options=_object(message.lm_options_json, "lm_options") if message.lm_options_json else {},
         lm=Capabilities(message.lm.model, message.lm.json_schema, message.lm.json_object, message.lm.tools),
+        config=_object(message.module_config_json, "module_config") if message.module_config_json else {},
     )
 
 

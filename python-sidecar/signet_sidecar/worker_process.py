@@ -27,12 +27,17 @@ logger = logging.getLogger(__name__)
 class WorkerProcess:
     """Spawned, never forked, in a process group of its own. `on_change` is called whenever `state` changes."""
 
-    def __init__(self, slot: int, scratch: Path, on_change: Callable[[], None]) -> None:
-        self.name = f"w{slot}-{secrets.token_hex(4)}"
+    def __init__(self, slot: int, scratch: Path, on_change: Callable[[], None], *, solo: bool = False) -> None:
+        self.name = f"{'s' if solo else 'w'}{slot}-{secrets.token_hex(4)}"
+        self.solo = solo
         self.address = ""
         self.state = pb.WORKER_STATE_STARTING
         self.rss_bytes = 0
         self.in_flight = 0
+        self.runs = 0
+        self.sessions = 0
+        self.ready_at: float | None = None
+        self.used_at = time.monotonic()
         self._scratch = scratch
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
@@ -48,7 +53,9 @@ class WorkerProcess:
         """Spawns the process and watches it until it has ended; returns its exit code."""
         read_fd, write_fd = os.pipe()
         try:
-            arguments = ("--name", self.name, "--report-fd", str(write_fd), "--parent", str(os.getpid()))
+            arguments = ["--name", self.name, "--report-fd", str(write_fd), "--parent", str(os.getpid())]
+            if self.solo:
+                arguments.append("--solo")
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "signet_sidecar.worker", *arguments),
                 stdin=asyncio.subprocess.PIPE,
@@ -82,7 +89,7 @@ class WorkerProcess:
     def end(self, why: str) -> None:
         """SIGTERM to the process, SIGKILL to its group 3 s later; returns at once."""
         if self._ending is None and self._process and self._process.returncode is None:
-            logger.error("ending a worker", extra={"worker": self.name, "worker_pid": self.pid, "why": why})
+            logger.warning("ending a worker", extra={"worker": self.name, "worker_pid": self.pid, "why": why})
             self._become(pb.WORKER_STATE_LOST)
             self._ending = asyncio.create_task(self._terminate())
 
@@ -125,11 +132,17 @@ class WorkerProcess:
         match report.get("event"):
             case "ready":
                 self.address = str(report["address"])
+                self.ready_at = self.used_at = time.monotonic()
                 if self.state == pb.WORKER_STATE_STARTING:
                     self._become(pb.WORKER_STATE_READY)
             case "heartbeat":
                 self.rss_bytes = int(str(report["rss_bytes"]))
                 self.in_flight = int(str(report["in_flight"]))
+                runs = int(str(report["runs"]))
+                if self.in_flight > 0 or runs != self.runs:
+                    self.used_at = time.monotonic()
+                self.runs = runs
+                self.sessions = int(str(report["sessions"]))
                 busy_ms = int(str(report["busy_ms"]))
                 if busy_ms > BUSY_MAX_MS:
                     self.end(f"DSPy's loop has not turned for {busy_ms} ms")

@@ -27,7 +27,7 @@ def test_a_program_that_can_be_built_has_a_name_and_a_dialect(shared: Sidecar) -
 @pytest.mark.parametrize(
     ("made", "reason", "words"),
     [
-        (program(module="react"), "MODULE_INVALID", "`react`"),
+        (program(module="rlm"), "MODULE_INVALID", "`rlm`"),
         (program(prompt_adapter="xml"), "MODULE_INVALID", "`xml`"),
         (program(field("question")), "MODULE_INVALID", "output"),
         (pb.ProgramDefinition(module="predict", prompt_adapter="chat"), "MODULE_INVALID", "between 1 and 64"),

@@ -18,6 +18,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from signet_sidecar.config import ConfigError, read_config
 from signet_sidecar.gen import sidecar_pb2 as pb
 from signet_sidecar.gen import sidecar_pb2_grpc as rpc
 from tests.support import TOKEN, ExecutorSession, Sidecar, auth, eventually, program, reply, session, sidecar
@@ -224,3 +225,39 @@ def test_metrics_tell_of_the_pool() -> None:
             with pytest.raises((urllib.error.HTTPError, ConnectionError)):
                 urllib.request.urlopen(f"http://{address}{hostile}", timeout=5)
         assert health_of(made) == SERVING
+
+
+def test_a_worker_that_has_run_enough_makes_way_for_one_that_is_ready_first() -> None:
+    with sidecar(SIGNET_SIDECAR_RECYCLE_RUNS="3") as made:
+        old = made.ready()
+        executor = ExecutorSession(old.address, None)
+        executor.define(program())
+        for _ in range(3):
+            assert isinstance(executor.run({"question": "?"}), pb.Result)
+        successor = eventually(lambda: next((w for w in made.pool().workers if w.pid != old.pid and w.address), None))
+        later = ExecutorSession(successor.address, None)
+        later.define(program())
+        executor.wait("retiring")
+        assert executor.wait("credit").limit == 0
+        executor.close()
+        eventually(lambda: not alive(old.pid), bound_s=10)
+        assert isinstance(later.run({"question": "?"}), pb.Result)
+        pool = made.pool()
+        assert (pool.recycled, pool.restarts, pool.lost) == (1, 0, 0)
+        assert health_of(made) == SERVING
+        later.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIGNET_SIDECAR_SOLO_WORKERS", "0"),
+        ("SIGNET_SIDECAR_RECYCLE_RUNS", "-1"),
+        ("SIGNET_SIDECAR_RECYCLE_MIB", "1e3"),
+        ("SIGNET_SIDECAR_DRAIN_SECONDS", "soon"),
+        ("SIGNET_PYTHON_MODULES", "A=b:C@alone"),
+    ],
+)
+def test_settings_of_the_pool_are_checked(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        read_config({"SIGNET_INTERNAL_TOKEN": TOKEN, name: value})

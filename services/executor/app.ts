@@ -1,5 +1,5 @@
 import { systemClock } from '@signet/kit/clock.ts';
-import { formatAddress } from '@signet/kit/config/env.ts';
+import { formatAddresses } from '@signet/kit/config/env.ts';
 import { createGrpcPeer } from '@signet/kit/grpc/client.ts';
 import { createGrpcServer, type GrpcServer } from '@signet/kit/grpc/server.ts';
 import { newId } from '@signet/kit/id.ts';
@@ -7,10 +7,17 @@ import { createLogger, type Logger } from '@signet/kit/log/logger.ts';
 import type { Running } from '@signet/kit/process/run-main.ts';
 import { openMetricsDoor } from '@signet/kit/telemetry/metrics-door.ts';
 import { createTelemetry, type Telemetry } from '@signet/kit/telemetry/telemetry.ts';
+import { WorkerState } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 import { ExecutionServiceService } from '@signet/proto/gen/signet/v1/execution_service.ts';
 import { RuntimeServiceService } from '@signet/proto/gen/signet/v1/runtime_service.ts';
+import { ResultCache } from './cache/result-cache.ts';
+import { createCacheStore } from './cache/store.postgres.ts';
 import { Catalog } from './catalog/catalog.ts';
+import { LanguageModels } from './catalog/language-models.ts';
+import { loadFieldTypes } from './catalog/load-field-types.ts';
+import { Modules } from './catalog/modules.ts';
 import { createRegistryClient } from './catalog/registry.grpc.ts';
+import { type BackendSource, startBackendReports } from './catalog/report-backend.ts';
 import { startReporting } from './catalog/report-modules.ts';
 import type { ExecutorConfig } from './config.ts';
 import { migrateWhenThere } from './db/migrate-when-there.ts';
@@ -18,22 +25,36 @@ import { byIndexAlways, type Database, openDatabase } from './db/pool.ts';
 import type { Engines } from './engine/choose-engine.ts';
 import type { Engine, EngineName } from './engine/engine.ts';
 import { createMockEngine } from './engine/mock.ts';
+import { Router } from './engine/router.ts';
+import { createAggregateStore } from './execution/aggregate.postgres.ts';
+import { createExecutionAudit } from './execution/audit.postgres.ts';
+import { Backlog } from './execution/backlog.ts';
 import { DetachedRunner } from './execution/detached-runner.ts';
 import { cancelled, Housekeeper } from './execution/housekeeper.ts';
 import { createIdempotencyStore } from './execution/idempotency.postgres.ts';
 import { createLeaseStore } from './execution/lease.postgres.ts';
 import { type Notice, startListener } from './execution/listener.postgres.ts';
 import { LiveExecutions } from './execution/live.ts';
+import { createLmCallStore } from './execution/lm-call.postgres.ts';
 import { createRecorderStore } from './execution/recorder.postgres.ts';
 import { Recorder } from './execution/recorder.ts';
+import { createRetentionStore } from './execution/retention.postgres.ts';
 import { executionHandlers } from './execution/rpc.ts';
 import { createExecutionStore } from './execution/store.postgres.ts';
-import { createLmClient } from './lm/lm-client.ts';
+import { createLmClient, type LmClient } from './lm/lm-client.ts';
+import { createNativeEngine } from './native/native-engine.ts';
+import { PlanRefresher } from './native/plan-refresher.ts';
 import { Gate } from './runtime/gate.ts';
+import { prepareHybridModules } from './runtime/prepare-modules.ts';
 import { runtimeHandlers } from './runtime/rpc.ts';
 import { createRunInstruments } from './runtime/run-instruments.ts';
+import { ShadowRunner } from './shadow/shadow-runner.ts';
+import { createShadowStore } from './shadow/store.postgres.ts';
+import { createCompletionReader } from './sidecar/completion-reader.ts';
 import { createPythonEngine } from './sidecar/python-engine.ts';
+import { queryModules } from './sidecar/query-modules.ts';
 import { SidecarPool } from './sidecar/sidecar-pool.ts';
+import { createToolCaller } from './tool/call-tool.ts';
 
 /** What tests may put in place of what an executor makes itself. */
 export type ExecutorParts = { readonly engines?: readonly Engine[]; readonly graceMs?: number };
@@ -41,6 +62,7 @@ export type ExecutorParts = { readonly engines?: readonly Engine[]; readonly gra
 /** Starts an executor: migrates its schema, follows the registry, and opens its doors. Closing drains, then closes in reverse. */
 export async function createExecutorApp(config: ExecutorConfig, parts: ExecutorParts = {}): Promise<Running> {
   const log = createLogger('executor', config.logLevel);
+  await loadFieldTypes(config.fieldTypesPath);
   await migrateWhenThere({ log }, config.databaseUrl);
   const closers: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
@@ -61,26 +83,42 @@ async function start(
   closers: (() => Promise<unknown>)[],
 ): Promise<Record<string, string>> {
   const { databaseUrl, internalToken } = config;
-  const telemetry = createTelemetry('signet-executor', config.telemetry);
+  const telemetry = createTelemetry('signet-executor', config.telemetry, log);
   closers.push(() => telemetry.shutdown());
   const database = openDatabase({ log }, databaseUrl, { connectionMax: 10 });
   const recordDatabase = openDatabase({ log }, databaseUrl, { connectionMax: 2, settings: byIndexAlways });
   closers.push(() => Promise.all([database.close(), recordDatabase.close()]));
-  const address = formatAddress(config.registryAddress);
+  const address = formatAddresses(config.registryAddresses);
   const peer = createGrpcPeer({ telemetry, internalToken, peer: 'registry', address });
   closers.push(async () => peer.close());
   const registry = createRegistryClient(peer);
-  const { engines, closeEngines, source } = makeEngines(config, parts, { log, telemetry });
+  const lmClient = createLmClient({ tracer: telemetry.tracer, meter: telemetry.meter });
+  closers.push(() => lmClient.close());
+  const { engines, closeEngines, source } = makeEngines(config, parts, { log, telemetry, lmClient });
   closers.push(closeEngines);
-  const deps = makeDeps(config, { log, telemetry, database, recordDatabase, registry, engines });
-  closers.push(() => deps.recorder.drain());
+  const deps = makeDeps(config, { log, telemetry, lmClient, database, recordDatabase, registry, engines });
+  closers.push(() => Promise.all([deps.recorder.drain(), deps.cache.close()]));
+  closers.push(() => Promise.all([deps.shadowRunner.close(), deps.plans.close()]));
   const runner = new DetachedRunner(deps, config.detachedMax);
   const housekeeper = new Housekeeper(deps);
   const listener = startListener({ log }, databaseUrl, (notice) => hear(deps.live, runner, notice));
   const reporting = source && startReporting({ source, registry, log });
+  const backendReports = startBackendReports(
+    {
+      source: source && backendSource(source),
+      signatureNames: () => reporting?.signatureNames(),
+      hasNative: engines.has('native'),
+      running: () => deps.aggregates.runningModules(deps.owner),
+      ...deps,
+    },
+    deps.owner,
+  );
+  const preparing = prepareHybridModules(deps);
   deps.catalog.start();
   closers.push(async () => {
     reporting?.close();
+    backendReports.close();
+    preparing.close();
     await Promise.all([deps.catalog.close(), listener.close(), housekeeper.close()]);
   });
   const server = createGrpcServer({ telemetry, log, internalToken });
@@ -98,39 +136,59 @@ async function start(
   return listening;
 }
 
-/** Lets nobody in, gives what runs `graceMs` to end, hands detached executions back, and ends the rest. */
+/**
+ * Tells callers to go elsewhere, gives what runs `graceMs` to end, hands detached executions back, and ends the rest. What was on its
+ * way when we told them is still served: nobody is refused.
+ */
 async function drain(
   server: GrpcServer,
   deps: { readonly gate: Gate; readonly runner: DetachedRunner; readonly live: LiveExecutions },
   graceMs: number,
 ): Promise<void> {
   server.setServing(false);
-  await Promise.all([deps.gate.close(graceMs), deps.runner.close(graceMs)]);
-  for (const live of deps.live.all()) live.abort(cancelled());
-  await server.close(3_000);
+  const emptied = server.close(graceMs + 3_000);
+  deps.live.close();
+  const handedBack = deps.runner.close(graceMs);
+  const timer = setTimeout(() => {
+    void deps.gate.close(0);
+    for (const live of deps.live.all()) live.abort(cancelled());
+  }, graceMs);
+  await Promise.all([emptied, handedBack]);
+  clearTimeout(timer);
 }
 
-type Outer = { readonly log: Logger; readonly telemetry: Telemetry };
+function backendSource(pool: SidecarPool): BackendSource {
+  return {
+    workerCount: () => pool.workers().filter(({ state }) => state === WorkerState.WORKER_STATE_READY).length,
+    modules: () => queryModules(pool, { deadlineMs: Date.now() + 5_000 }),
+  };
+}
 
-function makeEngines(config: ExecutorConfig, parts: ExecutorParts, { log, telemetry }: Outer) {
+type Outer = { readonly log: Logger; readonly telemetry: Telemetry; readonly lmClient: LmClient };
+
+function makeEngines(config: ExecutorConfig, parts: ExecutorParts, { log, telemetry, lmClient }: Outer) {
   if (parts.engines !== undefined) {
     const engines: Engines = new Map(parts.engines.map((engine) => [engine.name, engine]));
     const closeEngines = async () => void (await Promise.all(parts.engines!.map((engine) => engine.close())));
     return { engines, closeEngines, source: undefined };
   }
-  const lm = createLmClient({ tracer: telemetry.tracer });
+  const tools = createToolCaller({ tracer: telemetry.tracer }, { allowPrivate: config.toolsAllowPrivate });
   const pool = new SidecarPool(
-    { lm, tracer: telemetry.tracer, log, internalToken: config.internalToken },
-    { address: config.sidecarAddress },
+    { lm: lmClient, tools, tracer: telemetry.tracer, log, internalToken: config.internalToken },
+    { addresses: config.sidecarAddresses },
   );
-  const python = createPythonEngine({ pool });
+  const python = createPythonEngine({ pool, meter: telemetry.meter });
+  const reader = createCompletionReader({ pool });
+  const { tracer } = telemetry;
+  const native = createNativeEngine({ lm: lmClient, tools, tracer, compiler: python, reader });
   const engines: Engines = new Map<EngineName, Engine>([
     ['python', python],
+    ['native', native],
     ['mock', createMockEngine()],
   ]);
   const closeEngines = async (): Promise<void> => {
     await python.close();
-    await lm.close();
+    await tools.close();
   };
   return { engines, closeEngines, source: pool };
 }
@@ -143,28 +201,51 @@ type Inner = Outer & {
 };
 
 function makeDeps(config: ExecutorConfig, inner: Inner) {
-  const { log, telemetry, database, recordDatabase, registry, engines } = inner;
+  const { log, telemetry, lmClient, database, recordDatabase, registry, engines } = inner;
+  const { lmAllowPrivate: allowPrivate, lm: environment } = config;
+  const languageModels = new LanguageModels({ registry, allowPrivate, environment });
+  const modules = new Modules({ registry });
   const owner = newId();
   const clock = systemClock;
   const live = new LiveExecutions();
   const leases = createLeaseStore(database, owner);
+  const router = new Router({ engines });
+  const shadows = createShadowStore(database);
+  const lmCallStore = createLmCallStore(database);
+  const { tracer, meter } = telemetry;
+  const catalog = new Catalog({ registry, log, languageModels, modules });
   return {
     log,
     telemetry,
     clock,
     registry,
     engines,
+    router,
+    cache: new ResultCache({ store: createCacheStore(database), meter: telemetry.meter, log }),
     live,
     leases,
-    lm: config.lm,
-    catalog: new Catalog({ registry, log }),
+    lmClient,
+    languageModels,
+    modules,
+    owner,
+    catalog,
+    plans: new PlanRefresher({ registry, catalog, engines, log }),
+    aggregates: createAggregateStore(database),
     gate: new Gate(config.attachedMax),
+    backlog: new Backlog({ count: async () => (await leases.backlog()).pending, clock }, config.backlogMax),
     store: createExecutionStore(database),
     idempotency: createIdempotencyStore(database),
+    lmCallStore,
+    shadows,
+    shadowRunner: new ShadowRunner({ store: shadows, lmCallStore, tracer, meter, log }),
+    audit: createExecutionAudit(database),
+    retention: createRetentionStore(database),
+    retentionMs: config.retentionMs,
     recorder: new Recorder({ store: createRecorderStore(recordDatabase, owner), clock, log }),
     instruments: createRunInstruments(telemetry.meter, {
       inFlight: () => live.size,
       backlog: () => leases.backlog(),
+      breakers: () => router.breakers(),
     }),
   };
 }

@@ -18,7 +18,8 @@ describe('configuration of the executor', () => {
       SIGNET_LM_API_BASE: 'http://127.0.0.1:1/v1',
       SIGNET_LM_CONSTRAINED: 'grammar',
     };
-    expect(readConfig({ ...enough, ...lm }).lm).toEqual({
+    expect(readConfig({ ...enough, ...lm }).lm).toMatchObject({
+      ...{ slug: 'default', provider: 'openai', allowPrivate: true },
       model: 'openai/x',
       apiBase: 'http://127.0.0.1:1/v1',
       apiKey: '',

@@ -1,4 +1,4 @@
-import { type Address, EnvReader, formatAddress } from '@signet/kit/config/env.ts';
+import { type Address, EnvReader, formatAddresses } from '@signet/kit/config/env.ts';
 import { readInternalToken } from '@signet/kit/config/internal-token.ts';
 import { type LogLevel, logLevels } from '@signet/kit/log/logger.ts';
 import { readTelemetryConfig, type TelemetryConfig } from '@signet/kit/telemetry/telemetry-config.ts';
@@ -8,14 +8,18 @@ import { parseRateLimit, type RateLimit } from './admission/rate-limit.ts';
 export type GatewayConfig = {
   readonly http: Address;
   readonly grpc: Address;
-  /** `host:port` of the registry and of the executor. */
+  /** `host:port` of the registry and of the executor, or several separated by commas. */
   readonly registryAddress: string;
   readonly executorAddress: string;
   readonly internalToken: string;
   /** Undefined means no limit. */
   readonly rateLimit: RateLimit | undefined;
+  /** Runs of programs that may be under way at once. */
+  readonly inFlightMax: number;
   readonly telemetry: TelemetryConfig;
   readonly logLevel: LogLevel;
+  /** How long the gateway serves on after it has said that it is not ready any more, in milliseconds. */
+  readonly lingerMs: number;
   /** How long running calls may take to end when the gateway stops, in milliseconds. */
   readonly graceMs: number;
   /** Silence on an event stream before a comment is sent, in milliseconds. */
@@ -30,12 +34,14 @@ export function readConfig(environment: NodeJS.ProcessEnv): GatewayConfig {
   const config: GatewayConfig = {
     http: env.address('SIGNET_HTTP_ADDRESS', '127.0.0.1:8080'),
     grpc: env.address('SIGNET_GRPC_ADDRESS', '127.0.0.1:50050'),
-    registryAddress: formatAddress(env.address('SIGNET_REGISTRY_ADDRESS', '127.0.0.1:50051')),
-    executorAddress: formatAddress(env.address('SIGNET_EXECUTOR_ADDRESS', '127.0.0.1:50052')),
+    registryAddress: formatAddresses(env.addresses('SIGNET_REGISTRY_ADDRESS', '127.0.0.1:50051')),
+    executorAddress: formatAddresses(env.addresses('SIGNET_EXECUTOR_ADDRESS', '127.0.0.1:50052')),
     internalToken: readInternalToken(env),
     rateLimit: rateLimit ?? undefined,
+    inFlightMax: env.integer('SIGNET_IN_FLIGHT_MAX', 1000, { min: 1, max: 100_000 }),
     telemetry: readTelemetryConfig(env),
     logLevel: env.choice('SIGNET_LOG_LEVEL', logLevels, 'info'),
+    lingerMs: env.integer('SIGNET_LINGER_MS', 0, { min: 0, max: 5_000 }),
     graceMs: 10_000,
     heartbeatMs: 15_000,
   };

@@ -9,7 +9,7 @@ import { findNode24, installPackages, isInstalled } from './setup/node-modules.m
 import { makeVenv, planVenv, venvPython } from './setup/python.mjs';
 import { runInForeground } from './setup/run.mjs';
 import { SetupError, say } from './setup/say.mjs';
-import { generate, runChecks, runTests } from './setup/tools.mjs';
+import { generate, runChecks, runComposeTests, runConformance, runTests } from './setup/tools.mjs';
 
 const NODE_MIN = 20;
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -20,7 +20,9 @@ const COMMANDS = {
   start: { python: 'serve', run: (room, args) => launch(room, 'start', args) },
   migrate: { python: 'none', run: (room, args) => launch(room, 'migrate', args) },
   bench: { python: 'develop', run: (room, args) => inNode(room, [join(ROOT, 'test', 'bench', 'main.ts'), ...args]) },
+  conformance: { python: 'serve', run: runConformance },
   test: { python: 'develop', run: runTests },
+  'test:compose': { python: 'none', run: runComposeTests },
   check: { python: 'develop', run: runChecks },
   gen: { python: 'develop', run: generate },
 };

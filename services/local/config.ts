@@ -16,6 +16,9 @@ export const DOOR_VARIABLES: Record<DoorName, string> = {
   sidecar: 'SIGNET_SIDECAR_ADDRESS',
 };
 
+/** The processes whose metrics stand at doors of their own; the gateway shows its own over HTTP. */
+export const METRICS_DOORS = ['registry', 'executor', 'sidecar'] as const;
+
 /** A language model that the operator named. */
 export type NamedModel = { model: string; apiBase?: string; apiKey?: string; constrained?: string };
 
@@ -25,6 +28,8 @@ export type LauncherConfig = {
   root: string;
   /** What is made once: the virtual environment and the models. */
   cacheDir: string;
+  /** Where metrics are shown: the port of the registry's, the next two are the executor's and the sidecar's; port 0 picks free ones. */
+  metrics?: Address;
   /** What belongs to one stack: database, secret, logs, `run.json`. */
   dataDir: string;
   databaseUrl?: string;
@@ -62,6 +67,7 @@ export function readLauncherConfig(env: NodeJS.ProcessEnv): LauncherConfig {
     internalToken: reader.optional('SIGNET_INTERNAL_TOKEN'),
     model: model === undefined ? undefined : readModel(reader, model),
     ggufPath: reader.optional('SIGNET_LM_GGUF'),
+    metrics: reader.optionalAddress('SIGNET_METRICS_ADDRESS'),
     isDebug: env.SIGNET_LOG_LEVEL === 'debug' || env.SIGNET_LOG_LEVEL === 'trace',
     inherited: inheritable(env),
   };

@@ -1,9 +1,9 @@
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { readLauncherConfig } from './config.ts';
 import { checkDatabase } from './database.ts';
-import { chooseDoors } from './doors.ts';
-import { freePort } from './free-port.ts';
+import { chooseDoors, chooseMetricsDoors } from './doors.ts';
+import { freePort, isPortFree } from './free-port.ts';
 import { planServices } from './plan-services.ts';
 import { describeStack } from './start.ts';
 
@@ -18,7 +18,7 @@ const SECRETS = {
 
 const doors = { http: 'h:1', grpc: 'g:2', registry: 'r:3', executor: 'e:4', sidecar: 's:5' };
 
-function plan() {
+function plan(more: Partial<Parameters<typeof planServices>[0]> = {}) {
   const config = readLauncherConfig({
     ...SECRETS,
     PATH: '/bin',
@@ -26,6 +26,7 @@ function plan() {
     npm_config_token: 'the-npm-token',
   });
   return planServices({
+    ...more,
     config,
     doors,
     databaseUrl: SECRETS.DATABASE_URL,
@@ -34,6 +35,46 @@ function plan() {
     adminKey: SECRETS.SIGNET_ADMIN_KEY,
     languageModel: { env: { SIGNET_LM_MODEL: 'openai/x', SIGNET_LM_API_KEY: SECRETS.SIGNET_LM_API_KEY } },
   });
+}
+
+describe('doors of metrics', () => {
+  const any = { host: '127.0.0.1', port: 0 };
+
+  it('are three of their own, wherever the first one is', async () => {
+    const free = await chooseMetricsDoors(any, doors);
+    expect(new Set(Object.values(free)).size).toBe(3);
+    const port = await threeFreePorts();
+    expect(await chooseMetricsDoors({ ...any, port }, doors)).toEqual({
+      registry: `127.0.0.1:${port}`,
+      executor: `127.0.0.1:${port + 1}`,
+      sidecar: `127.0.0.1:${port + 2}`,
+    });
+  });
+
+  it('name their variable when a port is taken or there is none', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', () => resolve()));
+    const { port } = taken.address() as AddressInfo;
+    await expect(chooseMetricsDoors({ ...any, port }, doors)).rejects.toThrow(/SIGNET_METRICS_ADDRESS/);
+    await expect(chooseMetricsDoors({ ...any, port: 65_535 }, doors)).rejects.toThrow(/SIGNET_METRICS_ADDRESS/);
+    taken.close();
+  });
+
+  it('are told to the processes that they belong to, and to nobody where nobody asked', () => {
+    const metrics = { registry: '127.0.0.1:1', executor: '127.0.0.1:2', sidecar: '127.0.0.1:3' };
+    const { registry, executor, gateway, sidecar } = plan({ metrics });
+    const told = [registry, executor, sidecar, gateway].map(({ env }) => env.SIGNET_METRICS_ADDRESS);
+    expect(told).toEqual(['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3', undefined]);
+    expect(plan().registry.env.SIGNET_METRICS_ADDRESS).toBeUndefined();
+  });
+});
+
+async function threeFreePorts(): Promise<number> {
+  for (;;) {
+    const port = await freePort();
+    const isFree = await Promise.all([1, 2].map((more) => isPortFree(port + more)));
+    if (port < 65_000 && isFree.every(Boolean)) return port;
+  }
 }
 
 describe('what each process is told', () => {

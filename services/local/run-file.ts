@@ -2,10 +2,10 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 /** What runs where: the content of `run.json`. A process that is down has no `pid` until it is started again. */
 export type RunFile = {
-  registry?: { pid?: number; address: string };
-  executor?: { pid?: number; address: string };
+  registry?: { pid?: number; address: string; metrics?: string };
+  executor?: { pid?: number; address: string; metrics?: string };
   gateway?: { pid?: number; http: string; grpc: string };
-  sidecar?: { pid?: number; address: string; workers: { pid: number }[] };
+  sidecar?: { pid?: number; address: string; metrics?: string; workers: { pid: number }[] };
   postgres?: { pid?: number; url: string };
 };
 

@@ -14,7 +14,7 @@ export function watchSidecarWorkers(address: string, token: string, onChange: (p
   let timer: NodeJS.Timeout;
   let ended = false;
   const ask = () => {
-    client.getPool({}, metadata, { deadline: Date.now() + 2 * POLL_MS }, (error, pool) => {
+    client.getPool({ soloWaiting: 0 }, metadata, { deadline: Date.now() + 2 * POLL_MS }, (error, pool) => {
       if (ended) return;
       const pids = error ? [] : pool.workers.map((worker) => worker.pid).sort((a, b) => a - b);
       if (pids.join() !== known) {

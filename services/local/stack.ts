@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { claimFolder } from './claim-folder.ts';
 import { type LauncherConfig, pythonOf } from './config.ts';
 import { type Database, openDatabase } from './database.ts';
-import { chooseDoors, type OpenDoors } from './doors.ts';
+import { chooseDoors, chooseMetricsDoors, type MetricsDoors, type OpenDoors } from './doors.ts';
 import { type LanguageModel, startLanguageModel } from './language-model.ts';
 import { explainSystemError, LaunchError } from './launch-error.ts';
 import { openLogFile } from './log-file.ts';
@@ -19,6 +19,8 @@ const READY_MS = 120_000;
 /** A running stack. */
 export type Stack = {
   doors: OpenDoors;
+  /** Where processes besides the gateway show their metrics; undefined if nobody asked for it. */
+  metrics?: MetricsDoors;
   languageModel: LanguageModel;
   /** The administrator's key when this start made it, or when it was given. */
   adminKey?: string;
@@ -78,12 +80,13 @@ async function startAll(config: LauncherConfig, log: (line: string) => void, sta
   const openLog = (name: string) => openLogFile(join(logsDir, `${name}.log`), { alsoOnTerminal: config.isDebug, name });
   const launcherLog = openLog('launcher');
   const doors = await chooseDoors(config.doors);
+  const metrics = config.metrics && (await chooseMetricsDoors(config.metrics, doors));
   const secretKey = config.secretKey ?? readOrMakeSecret(config.dataDir);
   const internalToken = config.internalToken ?? deriveInternalToken(secretKey);
   const isKeyNew = config.adminKey === undefined && !hasAdminKey(config.dataDir);
   const adminKey = config.adminKey ?? (isKeyNew ? makeAdminKey() : undefined);
 
-  const state = new RunState(join(config.dataDir, 'run.json'), doors);
+  const state = new RunState(join(config.dataDir, 'run.json'), doors, metrics);
   started.onStop(async () => state.close());
   log('starting the database');
   const note = (line: string) => launcherLog.note(line);
@@ -106,6 +109,7 @@ async function startAll(config: LauncherConfig, log: (line: string) => void, sta
   const plan = planServices({
     config,
     doors,
+    ...(metrics && { metrics }),
     databaseUrl: database.url,
     secretKey,
     internalToken,
@@ -132,7 +136,7 @@ async function startAll(config: LauncherConfig, log: (line: string) => void, sta
   await start('gateway');
   await waitUntilReady(doors.http, logsDir, () => started.check());
   state.write();
-  return { doors, languageModel, adminKey, isKeyNew, logsDir, stop: () => started.stop() };
+  return { doors, ...(metrics && { metrics }), languageModel, adminKey, isKeyNew, logsDir, stop: () => started.stop() };
 }
 
 // Both have to be settled before anything is ended, or the slower one would be left alone.
@@ -165,10 +169,12 @@ class RunState {
   database: Database | undefined;
   private readonly path: string;
   private readonly doors: OpenDoors;
+  private readonly metrics: MetricsDoors | undefined;
   private workers: number[] = [];
   private closed = false;
 
-  constructor(path: string, doors: OpenDoors) {
+  constructor(path: string, doors: OpenDoors, metrics: MetricsDoors | undefined) {
+    this.metrics = metrics;
     this.path = path;
     this.doors = doors;
   }
@@ -180,14 +186,16 @@ class RunState {
 
   write(): void {
     if (this.closed) return;
+    const door = (name: keyof MetricsDoors) => this.metrics && { metrics: this.metrics[name] };
     const pid = (name: ServiceName) => this.services.get(name)?.pid;
     writeRunFile(this.path, {
-      registry: { pid: pid('registry'), address: this.doors.registry },
-      executor: { pid: pid('executor'), address: this.doors.executor },
+      registry: { pid: pid('registry'), address: this.doors.registry, ...door('registry') },
+      executor: { pid: pid('executor'), address: this.doors.executor, ...door('executor') },
       gateway: { pid: pid('gateway'), http: this.doors.http, grpc: this.doors.grpc },
       sidecar: {
         pid: pid('sidecar'),
         address: this.doors.sidecar,
+        ...door('sidecar'),
         workers: this.workers.map((worker) => ({ pid: worker })),
       },
       ...(this.database && { postgres: { pid: this.database.pid(), url: this.database.url } }),

@@ -1,5 +1,6 @@
 import type { LauncherConfig } from './config.ts';
 import { INPUTS, PROGRAM } from './demo/question.ts';
+import type { MetricsDoors } from './doors.ts';
 import { type Stack, startStack } from './stack.ts';
 
 /** `npm start`: starts the stack, says where it is and how to begin, and keeps it up until it is asked to stop. Gives the exit code. */
@@ -16,7 +17,7 @@ export async function start(config: LauncherConfig, stop: AbortSignal): Promise<
 
 /** What a newcomer needs: doors, key (the one time it can be shown), three requests to paste. */
 export function describeStack(
-  stack: Pick<Stack, 'doors' | 'languageModel' | 'adminKey' | 'isKeyNew' | 'logsDir'>,
+  stack: Pick<Stack, 'doors' | 'metrics' | 'languageModel' | 'adminKey' | 'isKeyNew' | 'logsDir'>,
 ): string {
   const base = `http://${stack.doors.http}`;
   const key = stack.isKeyNew
@@ -28,6 +29,7 @@ export function describeStack(
     '',
     `  HTTP             ${base}   (${base}/docs, ${base}/openapi.json)`,
     `  gRPC             ${stack.doors.grpc}   (with reflection)`,
+    ...(stack.metrics ? [`  metrics          ${metricsOf(base, stack.metrics)}`] : []),
     `  language model   ${stack.languageModel.description}`,
     `  logs             ${stack.logsDir}`,
     '',
@@ -38,6 +40,12 @@ export function describeStack(
     ...requests(base).map((request) => `    ${request}\n`),
     '  Ctrl-C stops everything; the data stays.',
   ].join('\n');
+}
+
+function metricsOf(base: string, metrics: MetricsDoors): string {
+  return [base, ...Object.values(metrics).map((address) => `http://${address}`)]
+    .map((door) => `${door}/metrics`)
+    .join(' ');
 }
 
 function requests(base: string): string[] {

@@ -7,6 +7,9 @@ import { openMetricsDoor } from '@signet/kit/telemetry/metrics-door.ts';
 import { createTelemetry } from '@signet/kit/telemetry/telemetry.ts';
 import { RegistryInternalServiceService } from '@signet/proto/gen/signet/internal/v1/registry.ts';
 import { ApiKeyServiceService } from '@signet/proto/gen/signet/v1/api_key_service.ts';
+import { AuditServiceService } from '@signet/proto/gen/signet/v1/audit_service.ts';
+import { LanguageModelServiceService } from '@signet/proto/gen/signet/v1/language_model_service.ts';
+import { ModuleServiceService } from '@signet/proto/gen/signet/v1/module_service.ts';
 import { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_service.ts';
 import { SignatureServiceService } from '@signet/proto/gen/signet/v1/signature_service.ts';
 import type { SignatureDefinition } from '@signet/signature/define-signature.ts';
@@ -14,12 +17,21 @@ import { createKeyLookup } from './api-key/key-lookup.postgres.ts';
 import { hashKey } from './api-key/key-text.ts';
 import { createApiKeyHandlers } from './api-key/rpc.ts';
 import { type ApiKeyStore, createApiKeyStore } from './api-key/store.postgres.ts';
+import { createAuditHandlers } from './audit/rpc.ts';
+import { type AuditStore, createAuditStore } from './audit/store.postgres.ts';
+import { createLanguageModelReads } from './catalog/language-models.postgres.ts';
 import { CatalogListener } from './catalog/listener.postgres.ts';
+import { createModuleReads } from './catalog/modules.postgres.ts';
 import { createCatalogHandlers } from './catalog/rpc.ts';
 import { createCatalogStore } from './catalog/store.postgres.ts';
 import type { RegistryConfig } from './config.ts';
 import { openDatabase, type Session } from './db/database.ts';
 import { migrate } from './db/migrate.ts';
+import { createLanguageModelHandlers } from './language-model/rpc.ts';
+import { createSeal } from './language-model/seal.ts';
+import { createLanguageModelStore, type LanguageModelStore } from './language-model/store.postgres.ts';
+import { createModuleHandlers } from './module/rpc.ts';
+import { createModuleStore, type ModuleStore } from './module/store.postgres.ts';
 import { createProgramHandlers } from './program/rpc.ts';
 import { settleTransitions } from './program/settle-transitions.ts';
 import { catalogChannel, createProgramStore, type ProgramStore } from './program/store.postgres.ts';
@@ -27,6 +39,7 @@ import type { UnitOfWork } from './repeat/handle.ts';
 import { createRepeatStore, type RepeatStore } from './repeat/store.postgres.ts';
 import { repeatEvery } from './repeat-every.ts';
 import { builtInSignatures, type KnownModule } from './signature/built-in-signatures.ts';
+import { loadFieldTypes } from './signature/load-field-types.ts';
 import { createSignatureHandlers } from './signature/rpc.ts';
 import { createSignatureStore, type SignatureStore } from './signature/store.postgres.ts';
 
@@ -43,16 +56,22 @@ export type RegistryOptions = {
 type Stores = {
   readonly signatures: SignatureStore;
   readonly programs: ProgramStore;
+  readonly modules: ModuleStore;
   readonly apiKeys: ApiKeyStore;
+  readonly languageModels: LanguageModelStore;
   readonly repeats: RepeatStore;
+  readonly audit: AuditStore;
 };
 
 function createStores(session: Session): Stores {
   return {
     signatures: createSignatureStore(session),
     programs: createProgramStore(session),
+    modules: createModuleStore(session),
     apiKeys: createApiKeyStore(session),
+    languageModels: createLanguageModelStore(session),
     repeats: createRepeatStore(session),
+    audit: createAuditStore(session),
   };
 }
 
@@ -65,22 +84,26 @@ const databaseWaitMs = 10_000;
 export async function createRegistryApp(config: RegistryConfig, options: RegistryOptions = {}): Promise<Running> {
   const log = options.log ?? createLogger('registry', config.logLevel);
   const clock = options.clock ?? systemClock;
-  const { secretKey, adminKey } = config;
+  const { secretKey, adminKey, signatureParser } = config;
+  await loadFieldTypes(config.fieldTypesPath);
   await migrateWhenThere(config.databaseUrl, log);
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const step of closers.splice(0).reverse()) await step();
   };
   try {
-    const telemetry = createTelemetry('signet-registry', config.telemetry);
+    const telemetry = createTelemetry('signet-registry', config.telemetry, log);
     closers.push(() => telemetry.shutdown());
     const database = await openDatabase(config.databaseUrl);
     closers.push(() => database.close());
     const work: UnitOfWork<Stores> = {
       read: (run) => database.query((session) => run(createStores(session))),
-      change: (run) => database.transaction((session) => run(createStores(session))),
+      change: (run, by) => database.transaction((session) => run(createStores(session)), by),
     };
-    if (adminKey !== undefined) await work.change(({ apiKeys }) => apiKeys.putAdminKey(hashKey(adminKey, secretKey)));
+    if (adminKey !== undefined) {
+      const by = { keyId: '', name: 'signet', action: 'SIGNET_ADMIN_KEY', traceId: '' };
+      await work.change(({ apiKeys }) => apiKeys.putAdminKey(hashKey(adminKey, secretKey)), by);
+    }
 
     const known = [...(options.signatureModules ?? []), ...builtInSignatures];
     const definitions = new Map(
@@ -94,15 +117,24 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
       log,
       onState: (connected) => server.setServing(connected),
     });
-    server.add(SignatureServiceService, createSignatureHandlers({ work, definitions }));
-    server.add(ProgramServiceService, createProgramHandlers({ work, definitions }));
+    server.add(SignatureServiceService, createSignatureHandlers({ work, definitions, signatureParser }));
+    server.add(ModuleServiceService, createModuleHandlers({ work, definitions, signatureParser }));
+    server.add(ProgramServiceService, createProgramHandlers({ work, definitions, signatureParser }));
+    server.add(AuditServiceService, createAuditHandlers({ work }));
+    const seal = createSeal(secretKey);
+    const allowPrivate = config.lmAllowPrivate;
+    server.add(LanguageModelServiceService, createLanguageModelHandlers({ work, seal, allowPrivate }));
     server.add(ApiKeyServiceService, createApiKeyHandlers({ work, secretKey, clock }));
     server.add(
       RegistryInternalServiceService,
       createCatalogHandlers({
         work,
         definitions,
+        signatureParser,
         catalog,
+        catalogModels: createLanguageModelReads(database),
+        catalogModules: createModuleReads(database),
+        seal,
         listener,
         keys: createKeyLookup(database),
         secretKey,
@@ -110,10 +142,19 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
       }),
     );
     const grpc = await server.listen(config.address);
-    closers.push(() => server.close());
     listener.start();
-    closers.push(() => listener.close());
-    closers.push(repeatEvery(options.settleEveryMs ?? 5000, log, () => work.change(settleTransitions)));
+    closers.push(async () => {
+      // Callers are told to go elsewhere before watches end, or those would come back here.
+      server.setServing(false);
+      const emptied = server.close();
+      await listener.close();
+      await emptied;
+    });
+    closers.push(
+      repeatEvery(options.settleEveryMs ?? 5000, log, () =>
+        work.change(settleTransitions, { keyId: '', name: 'signet', action: 'SettleTransitions', traceId: '' }),
+      ),
+    );
     closers.push(repeatEvery(3_600_000, log, () => work.change(({ repeats }) => repeats.forgetOld())));
     const listening: Record<string, string> = { grpc };
     if (config.metricsAddress !== undefined) {

@@ -2,6 +2,7 @@ import { type Address, EnvReader } from '@signet/kit/config/env.ts';
 import { readInternalToken } from '@signet/kit/config/internal-token.ts';
 import { type LogLevel, logLevels } from '@signet/kit/log/logger.ts';
 import { readTelemetryConfig, type TelemetryConfig } from '@signet/kit/telemetry/telemetry-config.ts';
+import { type ParserName, parserNames } from '@signet/signature/parse-with.ts';
 
 /** All that a registry is told. */
 export type RegistryConfig = {
@@ -12,6 +13,12 @@ export type RegistryConfig = {
   readonly internalToken: string;
   /** A key to begin with; undefined makes none. */
   readonly adminKey: string | undefined;
+  /** True if language models may stand at private addresses. */
+  readonly lmAllowPrivate: boolean;
+  /** Which parser reads specifications of calls that name none. */
+  readonly signatureParser: ParserName;
+  /** A TypeScript file that exports field types; undefined if there are none. */
+  readonly fieldTypesPath: string | undefined;
   readonly metricsAddress: Address | undefined;
   readonly logLevel: LogLevel;
   readonly telemetry: TelemetryConfig;
@@ -26,6 +33,9 @@ export function readConfig(environment: NodeJS.ProcessEnv): RegistryConfig {
     secretKey: env.required('SIGNET_SECRET_KEY'),
     internalToken: readInternalToken(env),
     adminKey: env.optional('SIGNET_ADMIN_KEY'),
+    lmAllowPrivate: env.flag('SIGNET_LM_ALLOW_PRIVATE', false),
+    signatureParser: env.choice('SIGNET_SIGNATURE_PARSER', parserNames, 'enhanced'),
+    fieldTypesPath: env.optional('SIGNET_FIELD_TYPES'),
     metricsAddress: env.optionalAddress('SIGNET_METRICS_ADDRESS'),
     logLevel: env.choice('SIGNET_LOG_LEVEL', logLevels, 'info'),
     telemetry: readTelemetryConfig(env),

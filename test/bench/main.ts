@@ -7,6 +7,8 @@ import { Bench } from './bench.ts';
 import { ensureBenchVenv } from './bench-venv.ts';
 import { describeMachine } from './machine.ts';
 import { readOptions, USAGE } from './options.ts';
+import { measureOverload } from './overload.ts';
+import { measurePlanWork, PLAN_WORK } from './plan-work.ts';
 import { profileSignet } from './profile.ts';
 import {
   DSPY_ROWS,
@@ -14,6 +16,7 @@ import {
   measureDspy,
   measureMock,
   measurePython,
+  NATIVE_ROWS,
   PYTHON_ROWS,
   type StageContext,
 } from './stages.ts';
@@ -51,12 +54,20 @@ async function main(): Promise<void> {
     await profileSignet(context, folder, findSidecarPython());
     return;
   }
-  const skipped = await measureAll(context);
+  if (options.overload) {
+    await measureOverload(context, undefined, options.seconds);
+    const python = findSidecarPython();
+    if (python !== undefined) await measureOverload(context, python, options.seconds);
+    return void process.stdout.write(`\n${machine}\n`);
+  }
+  const planWork: string[] = [];
+  const skipped = await measureAll(context, planWork);
   if (isStopped) return;
   const print = (line: string): boolean => process.stdout.write(`${line}\n`);
   print(`\n${writeTable(bench.rows)}\n`);
   for (const line of writeRatios(bench.rows)) print(line);
   for (const rest of bench.rests) print(writeRest(rest));
+  for (const line of planWork) print(line);
   for (const line of skipped) print(line);
   print(`\n${options.seconds} s a cell · Postgres with fsync and synchronous_commit on · ${machine}`);
   if (options.json !== undefined) {
@@ -67,7 +78,7 @@ async function main(): Promise<void> {
   }
 }
 
-async function measureAll(context: StageContext): Promise<string[]> {
+async function measureAll(context: StageContext, planWork: string[]): Promise<string[]> {
   const skipped: string[] = [];
   const attempt = async (what: string, measure: () => Promise<void>): Promise<void> => {
     if (isStopped) return;
@@ -84,10 +95,15 @@ async function measureAll(context: StageContext): Promise<string[]> {
   await attempt('bare chain, 2 hops', () => measureBareChain(context, 2));
   await attempt('Signet on the mock engine', () => measureMock(context));
   await attempt('Signet on Python', async () => {
-    if (!PYTHON_ROWS.some((name) => context.bench.wants(name))) return;
+    if (![...PYTHON_ROWS, ...NATIVE_ROWS].some((name) => context.bench.wants(name))) return;
     const python = findSidecarPython();
     if (python === undefined) throw new Error(whyNoPython());
     await measurePython(context, python);
+  });
+  await attempt(PLAN_WORK, async () => {
+    if (!context.bench.wants(PLAN_WORK)) return;
+    if (findSidecarPython() === undefined) throw new Error(whyNoPython());
+    planWork.push(...(await measurePlanWork()));
   });
   await attempt('DSPy without Signet', async () => {
     if (!DSPY_ROWS.some((name) => context.bench.wants(name))) return;

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { Engine } from '@signet/proto/gen/signet/v1/common.ts';
 import { ExecuteProgramRequest, StreamProgramRequest } from '@signet/proto/gen/signet/v1/runtime_service.ts';
 import { createHttpClient, type HttpClient } from '../support/http.ts';
 import { demand } from '../support/programs.ts';
@@ -27,6 +28,9 @@ export type Door = Pick<LoadJob, 'kind' | 'address' | 'path' | 'body' | 'headers
 /** The product, running as its processes, with one program that is ready. */
 export type Signet = {
   readonly doors: Readonly<Record<LoadJob['kind'], Door>>;
+  /** The same program on the native engine, and answered from the result cache; without Python there is neither. */
+  readonly native: Readonly<Record<LoadJob['kind'], Door>>;
+  readonly cached: Readonly<Record<LoadJob['kind'], Door>>;
   readonly pids: Readonly<Record<string, readonly number[]>>;
   close(): Promise<void>;
 };
@@ -59,7 +63,7 @@ export async function startSignet(options: SignetOptions): Promise<Signet> {
   try {
     const doors = await startAll(start, options, adminKey);
     const pids = Object.fromEntries(started.map(([name, process]) => [name, [process.pid]]));
-    return { doors: await openDoors(doors, options, adminKey), pids, close };
+    return { ...(await openDoors(doors, options, adminKey)), pids, close };
   } catch (error) {
     await close();
     throw error;
@@ -92,7 +96,7 @@ async function openDoors(
   doors: { http: string; grpc: string },
   options: SignetOptions,
   adminKey: string,
-): Promise<Signet['doors']> {
+): Promise<Pick<Signet, 'doors' | 'native' | 'cached'>> {
   const http = createHttpClient(doors.http, adminKey);
   try {
     await waitUntilReady(http);
@@ -102,17 +106,35 @@ async function openDoors(
     const program = demand(await http.post(`/v1/programs/${slug}:initialize`), 200);
     if (program.status !== 'PROGRAM_STATUS_READY') throw new Error(`not ready: ${JSON.stringify(program)}`);
     demand(await http.post(`/v1/programs/${slug}:execute`, { inputs: INPUTS }), 200);
-    return describeDoors(doors, String(slug), { authorization: `Bearer ${adminKey}` });
+    const headers = { authorization: `Bearer ${adminKey}` };
+    const describe = (runOptions?: RunOptions) => describeDoors(doors, String(slug), headers, runOptions);
+    return {
+      doors: describe(),
+      native: describe({ engine: Engine.ENGINE_NATIVE }),
+      cached: describe({ engine: Engine.ENGINE_NATIVE, cache: true }),
+    };
   } finally {
     await http.close();
   }
 }
 
-function describeDoors(doors: { http: string; grpc: string }, slug: string, headers: Door['headers']): Signet['doors'] {
-  const json = Buffer.from(JSON.stringify({ inputs: INPUTS })).toString('base64');
+type RunOptions = { readonly engine: Engine; readonly cache?: boolean };
+
+function describeDoors(
+  doors: { http: string; grpc: string },
+  slug: string,
+  headers: Door['headers'],
+  runOptions?: RunOptions,
+): Signet['doors'] {
+  const more = runOptions === undefined ? {} : { executionOptions: runOptions };
+  const json = Buffer.from(JSON.stringify({ inputs: INPUTS, ...more })).toString('base64');
   const inputs = { kind: { $case: 'json' as const, value: Buffer.from(JSON.stringify(INPUTS)) } };
-  const unary = ExecuteProgramRequest.encode(ExecuteProgramRequest.fromPartial({ program: slug, inputs })).finish();
-  const stream = StreamProgramRequest.encode(StreamProgramRequest.fromPartial({ program: slug, inputs })).finish();
+  const unary = ExecuteProgramRequest.encode(
+    ExecuteProgramRequest.fromPartial({ program: slug, inputs, ...more }),
+  ).finish();
+  const stream = StreamProgramRequest.encode(
+    StreamProgramRequest.fromPartial({ program: slug, inputs, ...more }),
+  ).finish();
   const http = { address: `http://${doors.http}`, headers, body: json };
   const grpc = { address: doors.grpc, headers };
   const path = '/signet.v1.RuntimeService';

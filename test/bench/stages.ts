@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBareChain } from './bare-chain/start.ts';
 import type { Bench } from './bench.ts';
+import type { CpuGroups } from './cpu-meter.ts';
 import { INPUTS } from './inputs.ts';
 import { type LmKind, startDspyAlone, startFastApi } from './python-server.ts';
-import { type Door, startSignet } from './signet.ts';
+import { type Door, type Signet, startSignet } from './signet.ts';
 
 /** Calls in flight that every row is measured at. */
 export const IN_FLIGHT = [1, 32, 128] as const;
@@ -16,6 +17,14 @@ export const PYTHON_ROWS = [
   'Signet, Python, gRPC',
   'Signet, Python, SSE',
   'Signet, Python, gRPC stream',
+] as const;
+/** The rows of the product on prompt plans: Python made the plan and then rests. */
+export const NATIVE_ROWS = [
+  'Signet, native, HTTP',
+  'Signet, native, gRPC',
+  'Signet, native, SSE',
+  'Signet, native, cached, HTTP',
+  'Signet, native, cached, gRPC',
 ] as const;
 /** The rows without the product. */
 export const DSPY_ROWS = [
@@ -86,8 +95,23 @@ export async function measurePython(context: StageContext, python: string): Prom
     [PYTHON_ROWS[3], signet.doors.stream],
   ];
   await measureDoors(bench, streams, groups, [0], GAP_MS);
+  await measureNative(bench, signet, groups);
   await bench.measureRest('Signet with Python', groups);
   await signet.close();
+}
+
+async function measureNative(bench: Bench, signet: Signet, groups: CpuGroups): Promise<void> {
+  const calls: [string, Door][] = [
+    [NATIVE_ROWS[0], signet.native.json],
+    [NATIVE_ROWS[1], signet.native.unary],
+  ];
+  await measureDoors(bench, calls, groups, [0, 50]);
+  await measureDoors(bench, [[NATIVE_ROWS[2], signet.native.sse]], groups, [0], GAP_MS);
+  const cached: [string, Door][] = [
+    [NATIVE_ROWS[3], signet.cached.json],
+    [NATIVE_ROWS[4], signet.cached.unary],
+  ];
+  await measureDoors(bench, cached, groups, [0]);
 }
 
 /** Measures what would be used instead: DSPy in one process, and FastAPI + DSPy. Nothing is recorded by either. */

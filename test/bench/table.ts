@@ -56,6 +56,7 @@ export function writeRest({ name, cpuMsPerSecond, cpuBy }: Rest): string {
 export function writeBudget(row: Row): string {
   const judged = (what: string, is: number, most: number): string =>
     `${what} ≤ ${most}: ${is <= most ? 'kept' : `missed by ${(is - most).toFixed(2)}`}`;
+  if (row.name === 'Signet, native, HTTP' || row.name === 'Signet, native, gRPC') return judged('CPU', row.cpuMs, 0.6);
   if (!row.name.startsWith('Signet, Python')) return '';
   if (row.firstTokenP50Ms !== undefined) {
     return `${judged('CPU', row.cpuMs, 4)}; ${judged('first token', row.firstTokenP50Ms, 5)}`;
@@ -83,6 +84,15 @@ export function writeRatios(rows: readonly Row[]): string[] {
     if (row.name.startsWith('Signet, mock')) {
       compare(row, find(`bare chain, 1 hop, ${door}`, row), '; aim ≥ 0.4 of the rate');
       compare(row, find(`bare chain, 2 hops, ${door}`, row), '; aim ≥ 0.4 of the rate');
+    }
+    if (row.name === 'Signet, native, HTTP') {
+      compare(row, find('Signet, Python, HTTP', row), '');
+      compare(row, find('FastAPI + DSPy, own engine', row), '');
+      compare(row, find("FastAPI + DSPy, DSPy's client", row), '; aim ≤ 0.25 of the CPU');
+      compare(row, find('bare chain, 1 hop, HTTP', row), '');
+    }
+    if (row.name.startsWith('Signet, native, cached')) {
+      compare(row, find(row.name.replace(', cached', ''), row), '; aim ≥ 2 times the rate');
     }
     if (row.name === 'Signet, Python, HTTP') {
       compare(row, find('FastAPI + DSPy, own engine', row), '; aim ≤ 0.5 of the CPU');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createFileRegistry, type DescMethod, type DescService, fromBinary, getOption } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import type { MethodDefinition } from '@grpc/grpc-js';
+import { AppError } from '@signet/kit/error/app-error.ts';
 import { reasons } from '@signet/kit/error/reasons.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { roleTable } from '../../services/gateway/admission/role.ts';
@@ -10,6 +11,7 @@ import { ROOT, readSources } from '../support/source-files.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
 const UNIMPLEMENTED = 12;
+const UNAUTHENTICATED = 16;
 
 const set = fromBinary(FileDescriptorSetSchema, readFileSync(join(ROOT, 'proto', 'gen', 'descriptors.binpb')));
 const registry = createFileRegistry(set);
@@ -26,19 +28,18 @@ const tests = readSources(['test', 'services', 'packages'], (path) => /\.(test|s
 
 describe('every RPC of the contract', () => {
   let stack: Stack;
+  let document: OpenApiDocument;
   beforeAll(async () => {
     stack = await startStack({ engines: 'mock' });
+    document = JSON.parse((await stack.http.get('/openapi.json')).text);
   });
   afterAll(() => stack?.close());
 
-  it('is found: the walk sees all five services', () => {
-    expect(services.map(({ name }) => name).toSorted()).toEqual([
-      'ApiKeyService',
-      'ExecutionService',
-      'ProgramService',
-      'RuntimeService',
-      'SignatureService',
-    ]);
+  it('is found: the walk sees every service that is written down', () => {
+    const written = protos.flatMap(({ text }) => [...text.matchAll(/^service (\w+) \{/gm)].map((one) => one[1]));
+    expect(services.map(({ name }) => name).toSorted()).toEqual(written.toSorted());
+    const declared = protos.flatMap(({ text }) => text.match(/^\s*rpc \w+\(/gm) ?? []);
+    expect(methods).toHaveLength(declared.length);
     expect(methods.length).toBeGreaterThan(40);
   });
 
@@ -50,17 +51,38 @@ describe('every RPC of the contract', () => {
     expect(code).not.toBe(UNIMPLEMENTED);
   });
 
-  it.each(methods)('$name has a route over HTTP that leads to it', async ({ method }) => {
-    const route = routeOf(method);
-    expect(route).toBeDefined();
-    const path = route?.path.replace(/\{[^}]+\}/g, '0') ?? '';
-    const answer = await stack.http.send(
-      route?.verb ?? 'GET',
-      path,
-      route?.verb === 'GET' || route?.verb === 'DELETE' ? undefined : {},
-    );
-    expect([405, 501]).not.toContain(answer.status);
-    expect(answer.body.reason).not.toBe('ROUTE_NOT_FOUND');
+  it.each(methods)('$name lets nobody in without a key', async ({ method }) => {
+    const definition = rawMethod(method);
+    const call = method.methodKind === 'unary' ? unaryCode : streamCode;
+    expect(await call(definition, { timeoutMs: 10_000, key: '' })).toBe(UNAUTHENTICATED);
+  });
+
+  it.each(methods)('$name has routes over HTTP that lead to it', async ({ method }) => {
+    const routes = routesOf(method);
+    expect(routes.length).toBeGreaterThan(0);
+    for (const { verb, path } of routes) {
+      const body = verb === 'GET' || verb === 'DELETE' ? undefined : {};
+      const answer = await stack.http.send(verb, path.replace(/\{[^}]+\}/g, '0'), body);
+      expect([405, 501]).not.toContain(answer.status);
+      expect(answer.body.reason).not.toBe('ROUTE_NOT_FOUND');
+    }
+  });
+
+  it.each(methods)('$name is described: its operation, its body and an example of it', ({ method }) => {
+    for (const [index, { verb, path }] of routesOf(method).entries()) {
+      const operation = document.paths[inJson(path)]?.[verb.toLowerCase()];
+      expect(operation?.operationId).toBe(index === 0 ? method.name : `${method.name}${index + 1}`);
+      const body = operation?.requestBody?.content['application/json'];
+      expect(body === undefined).toBe(verb === 'GET' || verb === 'DELETE');
+      if (body !== undefined) expect(body.example).toBeDefined();
+    }
+  });
+
+  it.each(methods)('$name can be repeated safely if it changes something', ({ method }) => {
+    const changes = routesOf(method)[0]?.verb !== 'GET' && method.methodKind === 'unary';
+    const keepsNothing = /Changes nothing|keeps nothing|Writes nothing/i.test(commentOf(method));
+    const repeatable = method.input.fields.some(({ name }) => name === 'request_id');
+    if (changes && !keepsNothing) expect(repeatable).toBe(true);
   });
 
   it.each(methods)('$name says in its comment how it fails', ({ method }) => {
@@ -82,10 +104,10 @@ describe('every RPC of the contract', () => {
 
   it.each(methods)('$name is called by a test', ({ method }) => {
     const local = `${method.name.charAt(0).toLowerCase()}${method.name.slice(1)}`;
-    const route = routeOf(method);
+    const routes = routesOf(method);
     const called = tests.some(
       ({ text }) =>
-        text.includes(`.${local},`) || text.includes(`.${local}(`) || (route !== undefined && callsRoute(text, route)),
+        text.includes(`.${local},`) || text.includes(`.${local}(`) || routes.some((route) => callsRoute(text, route)),
     );
     expect(called).toBe(true);
   });
@@ -130,7 +152,8 @@ describe('every RPC of the contract', () => {
       for await (const _message of stack.grpc.stream(definition, Buffer.alloc(0), options)) break;
       return 0;
     } catch (error) {
-      return String(error).includes('unimplemented') || String(error).includes('UNIMPLEMENTED') ? UNIMPLEMENTED : 2;
+      if (/unimplemented/i.test(String(error))) return UNIMPLEMENTED;
+      return error instanceof AppError ? reasons[error.reason].code : 2;
     }
   }
 });
@@ -153,14 +176,28 @@ function rawMethod(method: DescMethod): MethodDefinition<Buffer, Buffer> {
 
 type Route = { readonly verb: string; readonly path: string };
 
-function routeOf(method: DescMethod): Route | undefined {
+type HttpRule = { pattern: { case?: string; value?: string }; additionalBindings: HttpRule[] };
+type OpenApiOperation = {
+  operationId: string;
+  requestBody?: { content: Record<string, { example?: unknown } | undefined> };
+};
+type OpenApiDocument = { paths: Record<string, Record<string, OpenApiOperation | undefined> | undefined> };
+
+function routesOf(method: DescMethod): Route[] {
   const extension = registry.getExtension('google.api.http');
-  if (extension === undefined) return undefined;
+  if (extension === undefined) return [];
   // The extension is known at run time alone, so its type cannot be.
   const read = getOption as (element: DescMethod, option: typeof extension) => unknown;
-  const { pattern } = read(method, extension) as { pattern: { case?: string; value?: string } };
-  if (pattern.case === undefined || typeof pattern.value !== 'string') return undefined;
-  return { verb: pattern.case.toUpperCase(), path: pattern.value };
+  const rule = read(method, extension) as HttpRule;
+  return [rule, ...rule.additionalBindings].flatMap(({ pattern }) =>
+    pattern.case === undefined || typeof pattern.value !== 'string'
+      ? []
+      : [{ verb: pattern.case.toUpperCase(), path: pattern.value }],
+  );
+}
+
+function inJson(path: string): string {
+  return path.replace(/\{([^}]+)\}/g, (variable) => variable.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase()));
 }
 
 function callsRoute(text: string, route: Route): boolean {

@@ -1,4 +1,10 @@
 import {
+  AddFeedbackRequest,
+  CancelExecutionRequest,
+  DeleteExecutionRequest,
+  ExecutionServiceService,
+} from '@signet/proto/gen/signet/v1/execution_service.ts';
+import {
   CreateProgramRequest,
   GetProgramRequest,
   ListProgramsRequest,
@@ -244,6 +250,29 @@ describe('bad input over gRPC', () => {
       GetProgramRequest.fromPartial({ program: '' }),
     );
     expect([3, 5]).toContain(unknown.code);
+  });
+
+  it.each(['k'.repeat(129), 'a\u0000b', 'ü', ' \n'])(
+    'refuses the request_id %j of any change of an execution',
+    async (requestId) => {
+      const { executionId } = (await stack.http.post(`/v1/programs/${slug}:execute`, { inputs: { q: 'x' } })).body;
+      const execution = String(executionId);
+      const { cancelExecution, addFeedback, deleteExecution } = ExecutionServiceService;
+      const faults = [
+        await stack.grpc.fails(cancelExecution, CancelExecutionRequest.fromPartial({ execution, requestId })),
+        await stack.grpc.fails(addFeedback, AddFeedbackRequest.fromPartial({ execution, score: 1, requestId })),
+        await stack.grpc.fails(deleteExecution, DeleteExecutionRequest.fromPartial({ execution, requestId })),
+      ].map(failureOf);
+      expect(faults.map(({ reason }) => reason)).toEqual(Array(3).fill('INVALID_REQUEST'));
+      expect(faults.map(({ fieldViolations }) => fieldViolations[0]?.field)).toEqual(Array(3).fill('request_id'));
+    },
+  );
+
+  it('takes the largest sequence to watch from as one that nothing comes after', async () => {
+    const { executionId } = (await stack.http.post(`/v1/programs/${slug}:execute`, { inputs: { q: 'x' } })).body;
+    const watched = await stack.http.get(`/v1/executions/${executionId}:watch?afterSequence=9223372036854775807`);
+    expect(watched.status).toBe(200);
+    expect(watched.text).not.toContain('event: error');
   });
 
   it('answers calls that are late or cancelled as such', async () => {

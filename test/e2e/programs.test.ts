@@ -199,11 +199,12 @@ describe('programs', () => {
   });
 
   it('resets only what is in error', async () => {
-    const native = await createProgram(stack, { adapterType: 'native' });
-    const failed = demand(await stack.http.post(`/v1/programs/${native.slug}:initialize`), 200);
+    const configuration = { metadata: { mock: { prepare_error: 'MODULE_INVALID' } } };
+    const broken = await createProgram(stack, { configuration });
+    const failed = demand(await stack.http.post(`/v1/programs/${broken.slug}:initialize`), 200);
     expect(failed.status).toBe('PROGRAM_STATUS_ERROR');
-    expect(demand(await stack.http.post(`/v1/programs/${native.slug}:reset`), 200).status).toBe('PROGRAM_STATUS_DRAFT');
-    expect((await stack.http.post(`/v1/programs/${native.slug}:reset`)).body.reason).toBe('STATE_FORBIDS');
+    expect(demand(await stack.http.post(`/v1/programs/${broken.slug}:reset`), 200).status).toBe('PROGRAM_STATUS_DRAFT');
+    expect((await stack.http.post(`/v1/programs/${broken.slug}:reset`)).body.reason).toBe('STATE_FORBIDS');
   });
 
   it('lists by filter, order and page, and refuses the tokens of another list', async () => {

@@ -52,7 +52,9 @@ describe('habits of the house', () => {
   });
 
   it('knows nothing of the machine that it was written on', () => {
-    const machine = /(?<![\w.-])\/(?:root|work|home\/\w+|Users\/\w+)\/|\/tmp\/[\w-]|\.\.\/shared\b/;
+    // The one place beside this repository that may be named is where CI looks for a container engine.
+    const machine =
+      /(?<![\w.-])\/(?:root|work|home\/\w+|Users\/\w+)\/|\/tmp\/[\w-]|(?<!SIGNET_TEST_RIG:-)\.\.\/shared\b/;
     expect(
       found(
         everything.filter(({ path }) => !path.endsWith('.lock')),

@@ -44,6 +44,16 @@ export const ROOM_RULES: readonly RoomRule[] = [
     never: /^services\/|^packages\/(?!kit\/)|^proto\/gen\/signet\//,
   },
   {
+    says: 'packages/client knows the contract and the signature language, so that it can be taken along',
+    files: inRoom('packages/client/'),
+    never: /^services\/|^packages\/(?!client\/|signature\/)/,
+  },
+  {
+    says: 'packages/cli knows the client and the contract',
+    files: inRoom('packages/cli/'),
+    never: /^services\/|^packages\/(?!cli\/|client\/)/,
+  },
+  {
     says: 'a use case knows neither wire types, nor gRPC, nor the database',
     files: (path) => SLICES.test(path) && !isTest(path) && !isStore(path) && !isWire(path),
     never: new RegExp(`^(?:${WIRE}|${DATABASE})`),
@@ -82,9 +92,15 @@ export const ROOM_RULES: readonly RoomRule[] = [
   },
   {
     says: "test/ knows a service by its app and its configuration, never a slice's insides",
-    files: (path) => path.startsWith('test/'),
+    files: (path) => path.startsWith('test/') && !path.startsWith('test/conformance/'),
     never: /^services\/(?:registry|executor|gateway)\//,
     except:
-      /^services\/[a-z]+\/(?:app|config|migrate)\.ts$|^services\/gateway\/admission\/[a-z-]*roles?\.ts$|\.suite\.ts$/,
+      /^services\/[a-z]+\/(?:app|config|migrate)\.ts$|^services\/gateway\/admission\/[a-z-]*roles?\.ts$|^services\/executor\/sidecar\/program-definition\.ts$|\.suite\.ts$/,
+  },
+  {
+    says: 'test/conformance holds engines against each other: of the services it knows them and their doors alone',
+    files: (path) => path.startsWith('test/conformance/'),
+    never: /^services\//,
+    except: /^services\/executor\/(?:engine|native|sidecar|lm|tool)\/[a-z-]+\.ts$/,
   },
 ];

@@ -11,14 +11,14 @@ export function uniqueName(prefix: string): string {
 }
 
 /** Creates a program (of adapter type mock unless said) and throws with the answer's text if it was refused. */
-export async function createProgram(stack: Stack, fields: JsonObject = {}): Promise<JsonObject> {
+export async function createProgram(stack: Pick<Stack, 'http'>, fields: JsonObject = {}): Promise<JsonObject> {
   const signature = 'signature' in fields || 'signatureModule' in fields ? {} : { signatureSpec: QA_SPEC };
   const body = { name: uniqueName('program'), adapterType: 'mock', ...signature, ...fields };
   return demand(await stack.http.post('/v1/programs', body), 201);
 }
 
 /** Creates a program and initializes it; it is READY. */
-export async function readyProgram(stack: Stack, fields: JsonObject = {}): Promise<JsonObject> {
+export async function readyProgram(stack: Pick<Stack, 'http'>, fields: JsonObject = {}): Promise<JsonObject> {
   const { slug } = await createProgram(stack, fields);
   const program = demand(await stack.http.post(`/v1/programs/${slug}:initialize`), 200);
   if (program.status !== 'PROGRAM_STATUS_READY') throw new Error(`not ready: ${JSON.stringify(program)}`);

@@ -48,6 +48,8 @@ export interface ScriptedLmOptions {
   behaviour?: Behaviour | ((request: SeenRequest, call: number) => Behaviour);
   /** 0 (default) lets the system choose. */
   port?: number;
+  /** The address to listen on; default 127.0.0.1. */
+  host?: string;
   /** Characters in one chunk of a stream; default 8. */
   chunkChars?: number;
   /** False keeps no requests, for benchmarks; default true, at most 10,000. */
@@ -85,7 +87,7 @@ export async function startScriptedLm(options: ScriptedLmOptions = {}): Promise<
       behave(next, seen, response, options.chunkChars ?? 8).catch(() => response.destroy());
     });
   });
-  server.listen(options.port ?? 0, '127.0.0.1');
+  server.listen(options.port ?? 0, options.host ?? '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
   return {
@@ -228,14 +230,19 @@ async function sendRaw(is: Extract<Behaviour, { kind: 'raw' }>, response: Server
 
 if (import.meta.main) {
   const { values } = parseArgs({
-    options: { port: { type: 'string' }, 'delay-ms': { type: 'string' }, 'gap-ms': { type: 'string' } },
+    options: {
+      port: { type: 'string' },
+      host: { type: 'string' },
+      'delay-ms': { type: 'string' },
+      'gap-ms': { type: 'string' },
+    },
   });
   const behaviour: Behaviour = {
     kind: 'answer',
     delayMs: Number(values['delay-ms'] ?? 0),
     gapMs: Number(values['gap-ms'] ?? 0),
   };
-  const lm = await startScriptedLm({ behaviour, port: Number(values.port ?? 0), record: false });
+  const lm = await startScriptedLm({ behaviour, port: Number(values.port ?? 0), host: values.host, record: false });
   process.stdout.write(`${JSON.stringify({ url: lm.url, pid: process.pid })}\n`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void lm.close());
 }

@@ -92,6 +92,77 @@ describe.skipIf(missing !== undefined)('one trace', () => {
     expect(isJoined).toBe(true);
   });
 
+  /** The spans of an execution below its own, by name alone, with what stands between the engines left out. */
+  const shapeOf = async (traceId: unknown, count: number): Promise<string[]> => {
+    const spans = await traceOf(traceId, count);
+    const execute = spans.find(({ name }) => name.startsWith('execute ') && !name.startsWith('execute_tool'))!;
+    return shapeBelow(spans, execute.spanId);
+  };
+  const chatsOf = async (traceId: unknown, count: number) => {
+    const spans = (await traceOf(traceId, count)).filter(({ name }) => name.startsWith('chat '));
+    return spans.map(({ attributes, kind, service }) => ({
+      attributes: Object.keys(attributes).toSorted(),
+      kind,
+      service,
+    }));
+  };
+
+  const modules: [string, JsonObject, string[], string[]][] = [
+    ['predict', {}, [], ['Predict', '  chat scripted']],
+    ['chain_of_thought', { module: 'chain_of_thought' }, [], ['ChainOfThought', '  Predict', '    chat scripted']],
+    [
+      'chain_of_thought whose first reply cannot be read',
+      { module: 'chain_of_thought' },
+      ['no sections at all'],
+      ['ChainOfThought', '  Predict', '    chat scripted', '    chat scripted'],
+    ],
+    [
+      'multi_chain_comparison',
+      { module: 'multi_chain_comparison', moduleConfig: { M: 2 } },
+      [],
+      [
+        'MultiChainComparison',
+        '  ChainOfThought',
+        '    Predict',
+        '      chat scripted',
+        '  ChainOfThought',
+        '    Predict',
+        '      chat scripted',
+        '  Predict',
+        '    chat scripted',
+      ],
+    ],
+  ];
+  it.each(modules)('shows the same spans whichever engine ran: %s', async (_, configuration, replies, shape) => {
+    const signatureSpec = 'question: str, context: list[str] -> answer: str';
+    const program = await readyProgram(stack, { adapterType: 'python_port', signatureSpec, configuration });
+    const run = async (engine: string) => {
+      lm.enqueue(...replies.map((text) => ({ kind: 'text' as const, text })));
+      const options = { inputs: QA_INPUTS, executionOptions: { engine } };
+      return demand(await stack.http.post(`/v1/programs/${program.slug}:execute`, options), 200).traceId;
+    };
+    const [python, native] = [await run('python'), await run('native')];
+    expect(await shapeOf(python, shape.length + 5)).toEqual(shape);
+    expect(await shapeOf(native, shape.length + 4)).toEqual(shape);
+    expect(await chatsOf(native, shape.length + 4)).toEqual(await chatsOf(python, shape.length + 5));
+  });
+
+  it('shows an answer out of the cache as an execution that asked nobody', async () => {
+    const run = async () => {
+      const executionOptions = { cache: true, engine: 'native' };
+      const inputs = { ...QA_INPUTS, question: 'asked twice?' };
+      return demand(await stack.http.post(`/v1/programs/${slug}:execute`, { inputs, executionOptions }), 200);
+    };
+    await run();
+    const again = await run();
+    expect(again.cacheHit).toBe(true);
+    expect(await shapeOf(again.traceId, 4)).toEqual([]);
+    const execute = receiver
+      .spans()
+      .find(({ traceId, name }) => traceId === again.traceId && name === 'execute traced');
+    expect(execute?.attributes).toMatchObject({ 'signet.cache.hit': true, 'signet.engine': 'native' });
+  });
+
   it('marks what failed by its reason and keeps what was sent out of it', async () => {
     lm.enqueue({ kind: 'status', status: 401, message: 'bad key sk-scripted-secret' });
     const failed = await stack.http.post(`/v1/programs/${slug}:execute`, { inputs: QA_INPUTS });
@@ -143,7 +214,35 @@ describe.skipIf(missing !== undefined)('one trace', () => {
       expect(lines.some((line) => line.includes(String(executionId)))).toBe(true);
     });
   });
+
+  it('says why another engine ran it', async () => {
+    await stack.kill('sidecar');
+    await eventually(async () => {
+      const ran = demand(await stack.http.post(`/v1/programs/${slug}:execute`, { inputs: QA_INPUTS }), 200);
+      const spans = await traceOf(ran.traceId, 6);
+      const execute = spans.find(({ name }) => name === 'execute traced');
+      expect(execute?.attributes).toMatchObject({
+        'signet.engine': 'native',
+        'signet.routing.strategy': 'python_first',
+        'signet.routing.degraded': true,
+      });
+      expect(String(execute?.attributes['signet.routing.reason'])).toMatch(/^python: /);
+      expect(shapeBelow(spans, execute!.spanId)).toEqual(['Predict', '  chat scripted']);
+    }, 20_000);
+  });
 });
+
+/** The names of the spans below one, indented; `sidecar.run` counts as the span above it. */
+function shapeBelow(spans: readonly Span[], parent: string, depth = 0): string[] {
+  return spans
+    .filter(({ parentSpanId }) => parentSpanId === parent)
+    .toSorted((a, b) => Number(a.startNs - b.startNs))
+    .flatMap((span) =>
+      span.name === 'sidecar.run'
+        ? shapeBelow(spans, span.spanId, depth)
+        : [`${'  '.repeat(depth)}${span.name}`, ...shapeBelow(spans, span.spanId, depth + 1)],
+    );
+}
 
 /** The spans below one as indented lines: service, kind, name; children in the order of their start. */
 function treeOf(spans: readonly Span[], parent: string, depth = 0): string[] {

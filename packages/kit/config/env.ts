@@ -55,6 +55,17 @@ export class EnvReader {
     return address ?? { host: '127.0.0.1', port: 0 };
   }
 
+  /** Addresses between commas, at least one. */
+  addresses(name: string, fallback: string): readonly Address[] {
+    const found = this.text(name, fallback)
+      .split(',')
+      .map((part) => parseAddress(part.trim()));
+    if (found.some((address) => address === undefined)) {
+      this.faults.push(`${name} must be HOST:PORT, or several of them between commas`);
+    }
+    return found.filter((address) => address !== undefined);
+  }
+
   optionalAddress(name: string): Address | undefined {
     return this.optional(name) === undefined ? undefined : this.address(name, '127.0.0.1:9464');
   }
@@ -112,6 +123,17 @@ export function parseAddress(text: string): Address | undefined {
   if (match === null) return undefined;
   const port = Number(match[2]);
   return port > 65535 ? undefined : { host: match[1]!, port };
+}
+
+/** Reads `HOST:PORT,HOST:PORT`; undefined if any part of it is no address. */
+export function parseAddresses(text: string): Address[] | undefined {
+  const addresses = text.split(',').map((part) => parseAddress(part.trim()));
+  return addresses.every((address) => address !== undefined) ? addresses : undefined;
+}
+
+/** Writes addresses as `HOST:PORT,HOST:PORT`. */
+export function formatAddresses(addresses: readonly Address[]): string {
+  return addresses.map(formatAddress).join(',');
 }
 
 /** Writes an address as `HOST:PORT`. */

@@ -118,7 +118,9 @@ function compileOrdered(
     placeholder = `${binder.bind(value)}::numeric`;
   } else {
     const time = instant.test(value) ? new Date(value) : undefined;
-    if (time === undefined || Number.isNaN(time.getTime())) {
+    // Postgres has no year 0, and a zone can lead beyond 9999.
+    const year = time?.getUTCFullYear() ?? Number.NaN;
+    if (time === undefined || !(year >= 1 && year <= 9999)) {
       throw filterError(valueAt, `${shown(value)} is not a time such as "2026-01-31T12:00:00Z"`);
     }
     placeholder = `${binder.bind(time.toISOString())}::timestamptz`;

@@ -96,6 +96,8 @@ describe('list filters', () => {
     ['id = 7', 6, 'not an id'],
     ['create_time > yesterday', 15, 'not a time'],
     ['create_time > "2026-13-45T99:00:00Z"', 15, 'not a time'],
+    ['create_time > "0000-06-01T00:00:00Z"', 15, 'not a time'],
+    ['create_time < "9999-12-31T23:59:59-05:00"', 15, 'not a time'],
     ['secret = 1', 1, 'unknown field'],
     ['__proto__ = 1', 1, 'unknown field'],
     ['constructor = 1', 1, 'unknown field'],

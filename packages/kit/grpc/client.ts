@@ -13,6 +13,7 @@ import { AppError } from '../error/app-error.ts';
 import { endSpan, SpanKind, startSpan } from '../telemetry/span.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { traceparentOf } from '../telemetry/traceparent.ts';
+import { replicaOptions, replicaTarget, tryAgain, wasNeverSent } from './replicas.ts';
 import { channelOptions } from './server.ts';
 import { fromServiceError } from './status.ts';
 
@@ -22,7 +23,7 @@ export type GrpcPeerDeps = {
   readonly internalToken: string;
   /** What the other process is called in messages, such as `registry`. */
   readonly peer: string;
-  /** `host:port`. */
+  /** `host:port`, or several separated by commas; a name may stand for several replicas, which share the calls. */
   readonly address: string;
 };
 
@@ -42,12 +43,8 @@ export type GrpcPeer = {
 
 /** Opens a channel to another process of ours; it connects when it is first used and again whenever it broke. */
 export function createGrpcPeer(deps: GrpcPeerDeps): GrpcPeer {
-  const client = new Client(deps.address, credentials.createInsecure(), {
-    ...channelOptions,
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 2000,
-    'grpc.min_reconnect_backoff_ms': 100,
-  });
+  const target = replicaTarget(deps.address);
+  const client = new Client(target, credentials.createInsecure(), { ...channelOptions, ...replicaOptions });
   const bearer = `Bearer ${deps.internalToken}`;
   const metadataFor = (traceparent: string, ctx: OutgoingContext): Metadata => {
     const metadata = new Metadata();
@@ -60,22 +57,33 @@ export function createGrpcPeer(deps: GrpcPeerDeps): GrpcPeer {
     unary(method, request, ctx) {
       const { span, context } = startSpan(deps.telemetry.tracer, method.path.slice(1), ctx.trace, SpanKind.CLIENT);
       return new Promise((resolve, reject) => {
+        let tries = 0;
         const finish = (error: ServiceError | null, response: unknown): void => {
+          if (error !== null && !ctx.signal.aborted && tries < tryAgain.timesMax && wasNeverSent(error)) {
+            tries += 1;
+            setTimeout(() => {
+              call = start();
+              if (ctx.signal.aborted) abort();
+            }, tryAgain.afterMs);
+            return;
+          }
           ctx.signal.removeEventListener('abort', abort);
           const failure = error === null ? undefined : callFailure(error, ctx, deps.peer);
           endSpan(span, failure);
           if (failure === undefined) resolve(response as never);
           else reject(failure);
         };
-        const call = client.makeUnaryRequest(
-          method.path,
-          method.requestSerialize,
-          method.responseDeserialize,
-          request,
-          metadataFor(traceparentOf(context), ctx),
-          callOptions(ctx),
-          (error, response) => finish(error, response),
-        );
+        const start = () =>
+          client.makeUnaryRequest(
+            method.path,
+            method.requestSerialize,
+            method.responseDeserialize,
+            request,
+            metadataFor(traceparentOf(context), ctx),
+            callOptions(ctx),
+            (error, response) => finish(error, response),
+          );
+        let call = start();
         const abort = (): void => call.cancel();
         ctx.signal.addEventListener('abort', abort);
         if (ctx.signal.aborted) abort();

@@ -51,7 +51,12 @@ export class ServerCallContext implements CallContext {
   }
 
   get log(): Logger {
-    return this.parentLog.child({ trace_id: traceIdOf(this.trace) });
+    return this.parentLog.child({ trace_id: this.traceId });
+  }
+
+  /** The trace of the call, 32 hex digits. */
+  get traceId(): string {
+    return traceIdOf(this.trace);
   }
 
   header(name: string): string | undefined {

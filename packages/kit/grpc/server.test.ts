@@ -37,6 +37,7 @@ const handlers: Handlers<typeof Service> = {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   },
+  resolveLanguageModel: refuse,
   beginInitialize: refuse,
   finishInitialize: refuse,
   renewTransition: (_, ctx) => {
@@ -44,7 +45,12 @@ const handlers: Handlers<typeof Service> = {
     return new Promise((_resolve, reject) => ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason)));
   },
   putPreparation: refuse,
+  setServingVersion: refuse,
   reportModules: refuse,
+  resolveModule: refuse,
+  ensureModuleProgram: refuse,
+  reportBackend: refuse,
+  getSignatureUsers: refuse,
   ensureQuickProgram: refuse,
   authenticateKey: async ({ key }, ctx) => {
     seen = ctx;
@@ -179,6 +185,6 @@ it('refuses bytes that are no message, and messages of more than 4 MiB', async (
 it('counts its calls by method and reason', async () => {
   await raw(Buffer.alloc(0), 'Bearer inner');
   expect(await telemetry.metricsText()).toMatch(
-    /rpc_server_call_duration_count\{rpc_method="signet\.internal\.v1\.RegistryInternalService\/AuthenticateKey",rpc_response_status_code="OK"/,
+    /rpc_server_call_duration_count\{rpc_system_name="grpc",rpc_method="signet\.internal\.v1\.RegistryInternalService\/AuthenticateKey",rpc_response_status_code="OK"/,
   );
 });

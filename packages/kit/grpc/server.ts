@@ -9,7 +9,7 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import type { Histogram, Span } from '@opentelemetry/api';
+import type { Span } from '@opentelemetry/api';
 import { HealthImplementation } from 'grpc-health-check';
 import type { CallContext } from '../call-context.ts';
 import { type Address, formatAddress } from '../config/env.ts';
@@ -17,6 +17,8 @@ import { AppError, invariant } from '../error/app-error.ts';
 import { normalizeError } from '../error/normalize.ts';
 import { reasons } from '../error/reasons.ts';
 import type { Logger } from '../log/logger.ts';
+import { createTally, type Tally } from '../log/tally.ts';
+import { createRpcDurations, type RpcDurations } from '../telemetry/call-durations.ts';
 import { endSpan, SpanKind, startSpan } from '../telemetry/span.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { contextFromTraceparent } from '../telemetry/traceparent.ts';
@@ -64,11 +66,15 @@ export const channelOptions = {
   'grpc-node.max_session_memory': 256,
 } as const;
 
+// One gateway's channel is one connection: its own bounds are what holds it back.
+const innerStreamMax = 10_000;
+
 /** Makes a server for calls between our own processes. */
 export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
-  const server = new Server(channelOptions);
+  const server = new Server({ ...channelOptions, 'grpc.max_concurrent_streams': innerStreamMax });
   const health = new HealthImplementation({ '': 'SERVING' });
-  const durations = deps.telemetry.meter.createHistogram('rpc.server.call.duration', { unit: 'ms' });
+  const durations = createRpcDurations(deps.telemetry.meter);
+  const tally = createTally(deps.log);
   const services: string[] = [];
   health.addToServer(server);
   return {
@@ -78,7 +84,7 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
       for (const [name, definition] of Object.entries(service)) {
         const handler = (handlers as Record<string, unknown>)[name];
         invariant(typeof handler === 'function', `no handler for ${definition.path}`);
-        const call = createCallRunner(deps, durations, definition.path);
+        const call = createCallRunner({ ...deps, durations, tally }, definition.path);
         definitions[name] = {
           ...(definition as MethodDefinition<unknown, unknown>),
           requestDeserialize: checkedDeserialize(definition.requestDeserialize),
@@ -119,7 +125,9 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
 type UnaryHandler = (request: unknown, ctx: CallContext) => Promise<unknown>;
 type StreamHandler = (request: unknown, ctx: CallContext) => AsyncIterable<unknown>;
 
-function createCallRunner(deps: GrpcServerDeps, durations: Histogram, path: string) {
+type RunnerDeps = GrpcServerDeps & { readonly durations: RpcDurations; readonly tally: Tally };
+
+function createCallRunner(deps: RunnerDeps, path: string) {
   const spanName = path.slice(1);
   const bearer = Buffer.from(`Bearer ${deps.internalToken}`);
 
@@ -138,9 +146,9 @@ function createCallRunner(deps: GrpcServerDeps, durations: Histogram, path: stri
   };
   const end = (ctx: ServerCallContext, span: Span, startMs: number, error?: unknown): void => {
     ctx.settle();
-    const reason = error === undefined ? 'OK' : normalizeError(error).reason;
-    durations.record(performance.now() - startMs, { 'rpc.method': spanName, 'rpc.response.status_code': reason });
-    if (error !== undefined) logFailure(ctx, spanName, error);
+    const failure = error === undefined ? undefined : normalizeError(error);
+    deps.durations.record(performance.now() - startMs, spanName, failure);
+    if (failure !== undefined) logFailure(ctx, deps.tally, spanName, failure);
     endSpan(span, error);
   };
 
@@ -204,9 +212,9 @@ function drained(call: NodeJS.EventEmitter, signal: AbortSignal): Promise<void> 
   });
 }
 
-function logFailure(ctx: ServerCallContext, method: string, thrown: unknown): void {
-  const error = normalizeError(thrown);
+function logFailure(ctx: ServerCallContext, tally: Tally, method: string, error: AppError): void {
   const fields = { method, reason: error.reason, metadata: error.metadata, key_id: ctx.principal?.keyId };
   if (reasons[error.reason].http === 500) ctx.log.error({ ...fields, err: error.cause }, error.message);
+  else if (error.reason === 'QUEUE_FULL') tally.note(error.reason, { ...fields, trace_id: ctx.traceId }, error.message);
   else ctx.log.warn(fields, error.message);
 }

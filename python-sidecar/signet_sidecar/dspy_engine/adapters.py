@@ -10,10 +10,13 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from signet_sidecar.dspy_engine.annotations import to_type_data
+from signet_sidecar.dspy_engine.bounded_repair import ReadingTooLong, within_bounds_apart
 from signet_sidecar.dspy_engine.lm import ASKING, Asking, LmAnswer, OutputData, PortLM
 from signet_sidecar.errors import DefinitionError, RunFailure
 
 PLANS_MAX = 256
+# So much hostile text costs the loop some 30 ms at most.
+QUICK_CHARACTERS = 512
 _TOOL_KEYS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
@@ -98,7 +101,7 @@ class _Kept:
         self._prepare(lm, lm_kwargs, signature, plan)
         answers = await lm.ask(self._messages(plan, signature, demos, inputs), lm_kwargs, plan.asking)
         try:
-            return [self._read(signature, answer) for answer in answers]
+            return [await self._read(signature, answer, plan) for answer in answers]
         except AdapterParseError:
             if self.kind == "json" or any(answer.streamed for answer in answers):
                 raise
@@ -108,7 +111,7 @@ class _Kept:
         for key in _TOOL_KEYS:
             lm_kwargs.pop(key, None)
 
-    def _read(self, signature: Any, answer: LmAnswer) -> dict[str, Any]:
+    async def _read(self, signature: Any, answer: LmAnswer, plan: Plan) -> dict[str, Any]:
         if not answer.text:
             raise AdapterParseError(
                 adapter_name=type(self).__name__,
@@ -117,15 +120,27 @@ class _Kept:
                 message="The LM returned an empty or null response.",
             )
         try:
-            value: dict[str, Any] = self._parse(signature, answer.text)  # type: ignore[attr-defined]
+            if self._may_take_long(answer.text, plan):
+                return await within_bounds_apart(lambda: self._parsed(signature, answer.text))
+            return self._parsed(signature, answer.text)
         except AdapterParseError:
             raise
         # DSPy lets some errors of a hostile reply through (nesting beyond the recursion limit, too many digits of an int)
         # and does not ask a second time then.
-        except (ValueError, RecursionError, MemoryError) as error:
-            message = f"the reply cannot be read: {error}"
+        except (Exception, ReadingTooLong) as error:
+            why = "it takes too long" if isinstance(error, ReadingTooLong) else str(error)
+            message = f"the reply cannot be read: {why}"
             raise RunFailure("LM_REPLY_UNREADABLE", message, "parse", python_type=type(error).__name__) from error
+
+    def _parsed(self, signature: Any, text: str) -> dict[str, Any]:
+        value: dict[str, Any] = self._parse(signature, text)  # type: ignore[attr-defined]
         return value
+
+    def _may_take_long(self, text: str, plan: Plan) -> bool:
+        # Only a text with an open bracket costs json_repair more than a glance, and Chat gives it none of a text field.
+        if len(text) <= QUICK_CHARACTERS or (self.kind == "chat" and all(out.text for out in plan.asking.outputs)):
+            return False
+        return sum(map(text.count, "{[(")) > 2 * text.count("[[ ## ")
 
 
 class KeptJSONAdapter(_Kept, dspy.JSONAdapter):  # type: ignore[misc]

@@ -22,8 +22,40 @@ _PLAIN: dict[Kind, Any] = {
 _PLAIN_BACK: dict[Any, Kind] = {python: kind for kind, python in _PLAIN.items()} | {None: Kind.NONE}
 
 
-def to_annotation(data: TypeData, depth: int = 0) -> Any:
+def to_annotation(data: TypeData) -> Any:
     """The Python annotation of a type; raises DefinitionError with SIGNATURE_TYPE where there is none."""
+    annotation = _build(data)
+    if not _has_order(annotation, data):
+        # Union[A, B] == Union[B, A], so typing's caches hand out whichever was made first, while pydantic minds the order.
+        for clear in typing._cleanups:  # type: ignore[attr-defined]
+            clear()
+        annotation = _build(data)
+    return annotation
+
+
+def _has_order(annotation: Any, data: TypeData) -> bool:
+    if data.kind in _PLAIN or data.kind in (Kind.LITERAL, Kind.BARE_DICT) or not data.args:
+        return True
+    args = [arg for arg in typing.get_args(annotation) if arg is not Ellipsis]
+    # typing folds equal members of unions; what it folded has no order to keep.
+    if len(args) != len(data.args):
+        return True
+    return all(_same(arg, wanted) and _has_order(arg, wanted) for arg, wanted in zip(args, data.args, strict=True))
+
+
+def _same(annotation: Any, data: TypeData) -> bool:
+    if data.kind in _PLAIN:
+        return bool(annotation is _PLAIN[data.kind])
+    if data.kind is Kind.LITERAL:
+        found = typing.get_args(annotation)
+        members = [(type(x), x) for x in data.values]
+        return bool(typing.get_origin(annotation) is Literal and [(type(x), x) for x in found] == members)
+    origin = typing.get_origin(annotation) or annotation
+    kinds = {list: "list", dict: "dict", set: "set", tuple: "tuple", Union: "union"}
+    return bool(data.kind.value.replace("bare_", "").startswith(kinds.get(origin, "?")))
+
+
+def _build(data: TypeData, depth: int = 0) -> Any:
     if depth > DEPTH_MAX:
         raise _refuse(f"types nest deeper than {DEPTH_MAX}")
     if data.kind in _PLAIN:
@@ -32,7 +64,7 @@ def to_annotation(data: TypeData, depth: int = 0) -> Any:
         if not data.values:
             raise _refuse("a literal needs at least one member")
         return Literal[data.values]
-    args = tuple(to_annotation(arg, depth + 1) for arg in data.args)
+    args = tuple(_build(arg, depth + 1) for arg in data.args)
     return _container(data.kind, args)
 
 
@@ -42,6 +74,8 @@ def _container(kind: Kind, args: Any) -> Any:
             return list
         case Kind.LIST, 1:
             return types.GenericAlias(list, args)
+        case Kind.BARE_DICT, 0:
+            return dict
         # Bare `dict` makes DSPy's JSON schema demand an empty object, so it is never handed over bare.
         case Kind.DICT, 0:
             return dict[str, Any]

@@ -24,6 +24,8 @@ class Kind(Enum):
     SET = "set"
     UNION = "union"
     LITERAL = "literal"
+    # `dict` as Python writes it without arguments; a DICT without arguments becomes `dict[str, Any]`.
+    BARE_DICT = "bare_dict"
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,4 @@ class ProgramData:
     demos: tuple[Mapping[str, Any], ...] = ()
     lm_options: Mapping[str, Any] = field(default_factory=dict)
     lm: Capabilities = Capabilities()
+    config: Mapping[str, Any] = field(default_factory=dict)

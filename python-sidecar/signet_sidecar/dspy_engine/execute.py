@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextvars
+from typing import Any, Protocol
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
@@ -12,16 +13,23 @@ from signet_sidecar.dspy_engine.lm import LmCallEnded, LmCallFailed, LmPort, Por
 from signet_sidecar.dspy_engine.outputs import read_object, write_outputs
 from signet_sidecar.dspy_engine.programs import Program
 from signet_sidecar.dspy_engine.spans import ModuleSpans
+from signet_sidecar.dspy_engine.tools import TOOL_PORT, ToolPort
 from signet_sidecar.errors import DefinitionError, RunFailure, traceback_of
 
 _CATEGORIES = {"CANCELLED": "cancelled", "DEADLINE_EXCEEDED": "deadline"}
 
 
-async def execute(program: Program, inputs_json: bytes, lm_options_json: bytes, port: LmPort, spans: ModuleSpans | None) -> bytes:
+class RunPort(LmPort, ToolPort, Protocol):
+    """The way of one run to the model and to the tools."""
+
+
+async def execute(program: Program, inputs_json: bytes, lm_options_json: bytes, port: RunPort, spans: ModuleSpans | None) -> bytes:
     """The outputs as JSON; every failure but cancellation leaves as a RunFailure."""
+    lm: PortLM | None = None
     try:
         inputs = _inputs(program, inputs_json)
         lm = _language_model(program, lm_options_json, port, spans)
+        TOOL_PORT.set(port)
         with dspy.context(
             lm=lm,
             adapter=program.adapter,
@@ -30,12 +38,44 @@ async def execute(program: Program, inputs_json: bytes, lm_options_json: bytes, 
             callbacks=[spans] if spans else [],
             warn_on_type_mismatch=False,
         ):
-            prediction = await program.module.acall(**inputs)
-        return write_outputs(prediction, program.outputs)
+            prediction = await (program.module.acall(**inputs) if program.is_async else _in_thread(program.module, inputs))
+        return write_outputs(_declared(prediction, program.outputs), program.outputs)
     except asyncio.CancelledError:
         raise
     except (Exception, LmCallEnded) as error:
-        raise to_failure(error) from error
+        raise _of_reply(error, lm) or to_failure(error) from error
+
+
+def _of_reply(error: BaseException, lm: PortLM | None) -> RunFailure | None:
+    # Inputs came first: what no request can carry after an answer came out of that answer.
+    if lm is None or not lm.has_answered or not isinstance(error, UnicodeEncodeError):
+        return None
+    message = "the reply holds half a surrogate pair, which no request can carry"
+    return RunFailure("LM_REPLY_UNREADABLE", message, "parse", python_type=type(error).__name__, traceback=traceback_of(error))
+
+
+async def _in_thread(module: Any, inputs: dict[str, Any]) -> Any:
+    context = contextvars.copy_context()
+    future = asyncio.get_running_loop().run_in_executor(None, lambda: context.run(module, **inputs))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        # A thread cannot be stopped: its calls of the model fail from now on, and a run that goes on costs the worker its life.
+        await asyncio.wait({future})
+        raise
+
+
+def _declared(prediction: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    if prediction is None:
+        raise RunFailure("MODULE_FAILED", "the module gave no prediction", "module")
+    values = {}
+    for name in names:
+        try:
+            values[name] = prediction[name]
+        except (KeyError, TypeError, IndexError) as error:
+            message = f"the module gave no `{name}`, which the signature declares"
+            raise RunFailure("MODULE_FAILED", message, "module", python_type=type(error).__name__) from error
+    return values
 
 
 def _inputs(program: Program, inputs_json: bytes) -> dict[str, Any]:

@@ -100,6 +100,9 @@ class Tracing(Protocol):
         ...
 
 
+# Kept on the predictor too, for copies that BestOfN and Refine make of a module.
+_PATH = "_signet_path"
+
 ASKING: ContextVar[Asking] = ContextVar("signet_asking", default=Asking("chat", ()))  # noqa: B039
 
 
@@ -122,6 +125,7 @@ class PortLM(dspy.BaseLM):  # type: ignore[misc]
         self._options_json: bytes | None = options_json
         self._predictors = predictors
         self._tracing = tracing
+        self.has_answered = False
 
     @property
     def supports_function_calling(self) -> bool:
@@ -167,7 +171,9 @@ class PortLM(dspy.BaseLM):  # type: ignore[misc]
     async def ask(self, messages: list[dict[str, Any]], kwargs: dict[str, Any], asking: Asking) -> list[LmAnswer]:
         """One answer a generation (`n`, at most 16), each by a call of its own as DSPy does it for custom engines."""
         count, request = self._request(messages, kwargs, asking)
-        return [await self._port.call(request) for _ in range(count)]
+        answers = [await self._port.call(request) for _ in range(count)]
+        self.has_answered = True
+        return answers
 
     def _request(self, messages: list[dict[str, Any]], kwargs: dict[str, Any], asking: Asking) -> tuple[int, LmRequest]:
         options_json = self._options_json
@@ -181,9 +187,15 @@ class PortLM(dspy.BaseLM):  # type: ignore[misc]
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= GENERATIONS_MAX:
             raise ValueError(f"n must be between 1 and {GENERATIONS_MAX}")
         callers = settings.caller_modules
-        predictor = self._predictors.get(id(callers[-1]), "") if callers else ""
+        caller = callers[-1] if callers else None
+        predictor = self._predictors.get(id(caller)) or str(getattr(caller, _PATH, ""))
         traceparent = self._tracing.traceparent() if self._tracing else ""
         return count, LmRequest(predictor, asking, messages, options_json, traceparent)
+
+
+def name_predictor(predictor: Any, path: str) -> None:
+    """Lets calls of a predictor, and of its copies, be known by its path in the program."""
+    setattr(predictor, _PATH, path)
 
 
 def write_options(options: Mapping[str, Any]) -> bytes:

@@ -8,6 +8,9 @@ from dspy.utils import callback_context
 from dspy.utils.callback import BaseCallback
 from opentelemetry.trace import Span, Status, StatusCode, Tracer, set_span_in_context
 
+# Classes of ours that stand for one of DSPy's.
+_NAMES = {"ChainsCompared": "MultiChainComparison"}
+
 
 class ModuleSpans(BaseCallback):  # type: ignore[misc]
     """One run's module spans below the run's own; no inputs, outputs or prompts in them."""
@@ -19,7 +22,7 @@ class ModuleSpans(BaseCallback):  # type: ignore[misc]
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Opens the module's span under its caller's."""
-        name = type(instance).__name__.removeprefix("Served")
+        name = _NAMES.get(type(instance).__name__) or type(instance).__name__.removeprefix("Served")
         self._open[call_id] = self._tracer.start_span(name, set_span_in_context(self._innermost()))
 
     def on_module_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:

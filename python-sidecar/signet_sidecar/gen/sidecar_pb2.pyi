@@ -23,6 +23,13 @@ class TypeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TYPE_KIND_SET: _ClassVar[TypeKind]
     TYPE_KIND_UNION: _ClassVar[TypeKind]
     TYPE_KIND_LITERAL: _ClassVar[TypeKind]
+    TYPE_KIND_BARE_DICT: _ClassVar[TypeKind]
+
+class Lane(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LANE_UNSPECIFIED: _ClassVar[Lane]
+    LANE_SHARED: _ClassVar[Lane]
+    LANE_SOLO: _ClassVar[Lane]
 
 class WorkerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -45,6 +52,10 @@ TYPE_KIND_TUPLE_VARIADIC: TypeKind
 TYPE_KIND_SET: TypeKind
 TYPE_KIND_UNION: TypeKind
 TYPE_KIND_LITERAL: TypeKind
+TYPE_KIND_BARE_DICT: TypeKind
+LANE_UNSPECIFIED: Lane
+LANE_SHARED: Lane
+LANE_SOLO: Lane
 WORKER_STATE_UNSPECIFIED: WorkerState
 WORKER_STATE_STARTING: WorkerState
 WORKER_STATE_READY: WorkerState
@@ -64,7 +75,7 @@ class SessionResponse(_message.Message):
     def __init__(self, frames: _Optional[_Iterable[_Union[WorkerFrame, _Mapping]]] = ...) -> None: ...
 
 class ExecutorFrame(_message.Message):
-    __slots__ = ("hello", "define", "start", "cancel", "lm_reply", "heartbeat", "drain")
+    __slots__ = ("hello", "define", "start", "cancel", "lm_reply", "heartbeat", "drain", "tool_reply")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     DEFINE_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +83,7 @@ class ExecutorFrame(_message.Message):
     LM_REPLY_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
+    TOOL_REPLY_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     define: Define
     start: Start
@@ -79,10 +91,11 @@ class ExecutorFrame(_message.Message):
     lm_reply: LmReply
     heartbeat: Heartbeat
     drain: Drain
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., define: _Optional[_Union[Define, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., lm_reply: _Optional[_Union[LmReply, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+    tool_reply: ToolReply
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., define: _Optional[_Union[Define, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., lm_reply: _Optional[_Union[LmReply, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., tool_reply: _Optional[_Union[ToolReply, _Mapping]] = ...) -> None: ...
 
 class WorkerFrame(_message.Message):
-    __slots__ = ("ready", "lm_call", "step", "result", "error", "heartbeat", "credit", "drained")
+    __slots__ = ("ready", "lm_call", "step", "result", "error", "heartbeat", "credit", "drained", "tool_call", "retiring")
     READY_FIELD_NUMBER: _ClassVar[int]
     LM_CALL_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +104,8 @@ class WorkerFrame(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     DRAINED_FIELD_NUMBER: _ClassVar[int]
+    TOOL_CALL_FIELD_NUMBER: _ClassVar[int]
+    RETIRING_FIELD_NUMBER: _ClassVar[int]
     ready: Ready
     lm_call: LmCall
     step: Step
@@ -99,7 +114,9 @@ class WorkerFrame(_message.Message):
     heartbeat: Heartbeat
     credit: Credit
     drained: Drained
-    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., lm_call: _Optional[_Union[LmCall, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., drained: _Optional[_Union[Drained, _Mapping]] = ...) -> None: ...
+    tool_call: ToolCall
+    retiring: Retiring
+    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., lm_call: _Optional[_Union[LmCall, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., drained: _Optional[_Union[Drained, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., retiring: _Optional[_Union[Retiring, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("executor",)
@@ -140,20 +157,22 @@ class Define(_message.Message):
     def __init__(self, ref: _Optional[str] = ..., program: _Optional[_Union[ProgramDefinition, _Mapping]] = ...) -> None: ...
 
 class ProgramDefinition(_message.Message):
-    __slots__ = ("signature", "module", "prompt_adapter", "demos_json", "lm_options_json", "lm")
+    __slots__ = ("signature", "module", "prompt_adapter", "demos_json", "lm_options_json", "lm", "module_config_json")
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     MODULE_FIELD_NUMBER: _ClassVar[int]
     PROMPT_ADAPTER_FIELD_NUMBER: _ClassVar[int]
     DEMOS_JSON_FIELD_NUMBER: _ClassVar[int]
     LM_OPTIONS_JSON_FIELD_NUMBER: _ClassVar[int]
     LM_FIELD_NUMBER: _ClassVar[int]
+    MODULE_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     signature: Signature
     module: str
     prompt_adapter: str
     demos_json: _containers.RepeatedScalarFieldContainer[bytes]
     lm_options_json: bytes
     lm: LmCapabilities
-    def __init__(self, signature: _Optional[_Union[Signature, _Mapping]] = ..., module: _Optional[str] = ..., prompt_adapter: _Optional[str] = ..., demos_json: _Optional[_Iterable[bytes]] = ..., lm_options_json: _Optional[bytes] = ..., lm: _Optional[_Union[LmCapabilities, _Mapping]] = ...) -> None: ...
+    module_config_json: bytes
+    def __init__(self, signature: _Optional[_Union[Signature, _Mapping]] = ..., module: _Optional[str] = ..., prompt_adapter: _Optional[str] = ..., demos_json: _Optional[_Iterable[bytes]] = ..., lm_options_json: _Optional[bytes] = ..., lm: _Optional[_Union[LmCapabilities, _Mapping]] = ..., module_config_json: _Optional[bytes] = ...) -> None: ...
 
 class LmCapabilities(_message.Message):
     __slots__ = ("model", "json_schema", "json_object", "tools")
@@ -242,6 +261,34 @@ class Heartbeat(_message.Message):
     in_flight: int
     rss_bytes: int
     def __init__(self, busy_ms: _Optional[int] = ..., in_flight: _Optional[int] = ..., rss_bytes: _Optional[int] = ...) -> None: ...
+
+class ToolCall(_message.Message):
+    __slots__ = ("run", "call", "tool", "args_json", "traceparent")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    ARGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    run: int
+    call: int
+    tool: str
+    args_json: bytes
+    traceparent: str
+    def __init__(self, run: _Optional[int] = ..., call: _Optional[int] = ..., tool: _Optional[str] = ..., args_json: _Optional[bytes] = ..., traceparent: _Optional[str] = ...) -> None: ...
+
+class ToolReply(_message.Message):
+    __slots__ = ("run", "call", "observation_json")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_JSON_FIELD_NUMBER: _ClassVar[int]
+    run: int
+    call: int
+    observation_json: bytes
+    def __init__(self, run: _Optional[int] = ..., call: _Optional[int] = ..., observation_json: _Optional[bytes] = ...) -> None: ...
+
+class Retiring(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ()
@@ -382,14 +429,88 @@ class CompileProgramRequest(_message.Message):
     def __init__(self, program: _Optional[_Union[ProgramDefinition, _Mapping]] = ...) -> None: ...
 
 class CompileProgramResponse(_message.Message):
-    __slots__ = ("dspy_program_id", "dialect", "error")
+    __slots__ = ("dspy_program_id", "dialect", "error", "plan_json", "plan_fault", "lane")
     DSPY_PROGRAM_ID_FIELD_NUMBER: _ClassVar[int]
     DIALECT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    PLAN_JSON_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FAULT_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
     dspy_program_id: str
     dialect: Dialect
     error: ModuleFault
-    def __init__(self, dspy_program_id: _Optional[str] = ..., dialect: _Optional[_Union[Dialect, _Mapping]] = ..., error: _Optional[_Union[ModuleFault, _Mapping]] = ...) -> None: ...
+    plan_json: bytes
+    plan_fault: str
+    lane: Lane
+    def __init__(self, dspy_program_id: _Optional[str] = ..., dialect: _Optional[_Union[Dialect, _Mapping]] = ..., error: _Optional[_Union[ModuleFault, _Mapping]] = ..., plan_json: _Optional[bytes] = ..., plan_fault: _Optional[str] = ..., lane: _Optional[_Union[Lane, str]] = ...) -> None: ...
+
+class ParseCompletionRequest(_message.Message):
+    __slots__ = ("program", "predictor", "prompt_adapter", "reply_json")
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    PREDICTOR_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    REPLY_JSON_FIELD_NUMBER: _ClassVar[int]
+    program: ProgramDefinition
+    predictor: str
+    prompt_adapter: str
+    reply_json: bytes
+    def __init__(self, program: _Optional[_Union[ProgramDefinition, _Mapping]] = ..., predictor: _Optional[str] = ..., prompt_adapter: _Optional[str] = ..., reply_json: _Optional[bytes] = ...) -> None: ...
+
+class ParseCompletionResponse(_message.Message):
+    __slots__ = ("outputs", "error")
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    outputs: ParsedOutputs
+    error: ParseFault
+    def __init__(self, outputs: _Optional[_Union[ParsedOutputs, _Mapping]] = ..., error: _Optional[_Union[ParseFault, _Mapping]] = ...) -> None: ...
+
+class ParsedOutputs(_message.Message):
+    __slots__ = ("outputs_json", "marks")
+    OUTPUTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
+    outputs_json: bytes
+    marks: _containers.RepeatedCompositeFieldContainer[ValueMark]
+    def __init__(self, outputs_json: _Optional[bytes] = ..., marks: _Optional[_Iterable[_Union[ValueMark, _Mapping]]] = ...) -> None: ...
+
+class ValueMark(_message.Message):
+    __slots__ = ("path_json", "kind")
+    PATH_JSON_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    path_json: bytes
+    kind: str
+    def __init__(self, path_json: _Optional[bytes] = ..., kind: _Optional[str] = ...) -> None: ...
+
+class ParseFault(_message.Message):
+    __slots__ = ("python_type", "kind", "fields", "message")
+    PYTHON_TYPE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    python_type: str
+    kind: str
+    fields: _containers.RepeatedScalarFieldContainer[str]
+    message: str
+    def __init__(self, python_type: _Optional[str] = ..., kind: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ..., message: _Optional[str] = ...) -> None: ...
+
+class RenderPromptRequest(_message.Message):
+    __slots__ = ("program", "predictor", "prompt_adapter", "inputs_json")
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    PREDICTOR_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    program: ProgramDefinition
+    predictor: str
+    prompt_adapter: str
+    inputs_json: bytes
+    def __init__(self, program: _Optional[_Union[ProgramDefinition, _Mapping]] = ..., predictor: _Optional[str] = ..., prompt_adapter: _Optional[str] = ..., inputs_json: _Optional[bytes] = ...) -> None: ...
+
+class RenderPromptResponse(_message.Message):
+    __slots__ = ("messages_json", "error")
+    MESSAGES_JSON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    messages_json: bytes
+    error: ModuleFault
+    def __init__(self, messages_json: _Optional[bytes] = ..., error: _Optional[_Union[ModuleFault, _Mapping]] = ...) -> None: ...
 
 class ModuleFault(_message.Message):
     __slots__ = ("reason", "message", "python_type")
@@ -418,29 +539,87 @@ class DescribeModuleResponse(_message.Message):
     def __init__(self, name: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., error: _Optional[_Union[ModuleFault, _Mapping]] = ...) -> None: ...
 
 class GetPoolRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("solo_waiting",)
+    SOLO_WAITING_FIELD_NUMBER: _ClassVar[int]
+    solo_waiting: int
+    def __init__(self, solo_waiting: _Optional[int] = ...) -> None: ...
 
 class GetPoolResponse(_message.Message):
-    __slots__ = ("workers", "module_names", "dialect")
+    __slots__ = ("workers", "module_names", "dialect", "shared_module_names", "restarts", "recycled", "lost")
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     MODULE_NAMES_FIELD_NUMBER: _ClassVar[int]
     DIALECT_FIELD_NUMBER: _ClassVar[int]
+    SHARED_MODULE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    RECYCLED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
     workers: _containers.RepeatedCompositeFieldContainer[Worker]
     module_names: _containers.RepeatedScalarFieldContainer[str]
     dialect: Dialect
-    def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., module_names: _Optional[_Iterable[str]] = ..., dialect: _Optional[_Union[Dialect, _Mapping]] = ...) -> None: ...
+    shared_module_names: _containers.RepeatedScalarFieldContainer[str]
+    restarts: int
+    recycled: int
+    lost: int
+    def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., module_names: _Optional[_Iterable[str]] = ..., dialect: _Optional[_Union[Dialect, _Mapping]] = ..., shared_module_names: _Optional[_Iterable[str]] = ..., restarts: _Optional[int] = ..., recycled: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("worker", "pid", "address", "state", "starts")
+    __slots__ = ("worker", "pid", "address", "state", "starts", "lane", "in_flight", "rss_bytes", "runs")
     WORKER_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     STARTS_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
     worker: str
     pid: int
     address: str
     state: WorkerState
     starts: int
-    def __init__(self, worker: _Optional[str] = ..., pid: _Optional[int] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., starts: _Optional[int] = ...) -> None: ...
+    lane: Lane
+    in_flight: int
+    rss_bytes: int
+    runs: int
+    def __init__(self, worker: _Optional[str] = ..., pid: _Optional[int] = ..., address: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., starts: _Optional[int] = ..., lane: _Optional[_Union[Lane, str]] = ..., in_flight: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., runs: _Optional[int] = ...) -> None: ...
+
+class QueryRequest(_message.Message):
+    __slots__ = ("resource", "action", "filters", "sorts", "limit", "offset", "arguments_json")
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    SORTS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    resource: str
+    action: str
+    filters: _containers.RepeatedCompositeFieldContainer[QueryFilter]
+    sorts: _containers.RepeatedCompositeFieldContainer[QuerySort]
+    limit: int
+    offset: int
+    arguments_json: bytes
+    def __init__(self, resource: _Optional[str] = ..., action: _Optional[str] = ..., filters: _Optional[_Iterable[_Union[QueryFilter, _Mapping]]] = ..., sorts: _Optional[_Iterable[_Union[QuerySort, _Mapping]]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., arguments_json: _Optional[bytes] = ...) -> None: ...
+
+class QueryFilter(_message.Message):
+    __slots__ = ("field", "value_json")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    value_json: bytes
+    def __init__(self, field: _Optional[str] = ..., value_json: _Optional[bytes] = ...) -> None: ...
+
+class QuerySort(_message.Message):
+    __slots__ = ("field", "descending")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    DESCENDING_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    descending: bool
+    def __init__(self, field: _Optional[str] = ..., descending: _Optional[bool] = ...) -> None: ...
+
+class QueryResponse(_message.Message):
+    __slots__ = ("rows_json",)
+    ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
+    rows_json: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, rows_json: _Optional[_Iterable[bytes]] = ...) -> None: ...

@@ -47,6 +47,16 @@ class SidecarServiceStub:
                 request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.CompileProgramRequest.SerializeToString,
                 response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.CompileProgramResponse.FromString,
                 _registered_method=True)
+        self.ParseCompletion = channel.unary_unary(
+                '/signet.sidecar.v1.SidecarService/ParseCompletion',
+                request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.ParseCompletionRequest.SerializeToString,
+                response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.ParseCompletionResponse.FromString,
+                _registered_method=True)
+        self.RenderPrompt = channel.unary_unary(
+                '/signet.sidecar.v1.SidecarService/RenderPrompt',
+                request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.RenderPromptRequest.SerializeToString,
+                response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.RenderPromptResponse.FromString,
+                _registered_method=True)
         self.DescribeModule = channel.unary_unary(
                 '/signet.sidecar.v1.SidecarService/DescribeModule',
                 request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.DescribeModuleRequest.SerializeToString,
@@ -56,6 +66,11 @@ class SidecarServiceStub:
                 '/signet.sidecar.v1.SidecarService/GetPool',
                 request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.GetPoolRequest.SerializeToString,
                 response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.GetPoolResponse.FromString,
+                _registered_method=True)
+        self.Query = channel.unary_unary(
+                '/signet.sidecar.v1.SidecarService/Query',
+                request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryRequest.SerializeToString,
+                response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryResponse.FromString,
                 _registered_method=True)
 
 
@@ -81,6 +96,26 @@ class SidecarServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ParseCompletion(self, request, context):
+        """Reads one reply of a model as DSPy does. For replies that the native engine does not read itself, because JSON repair
+        or a coercion decides them. A reply that cannot be read is a normal answer with `error` set. Repeatable.
+
+        Fails with INVALID_ARGUMENT for a program that cannot be built, and UNAVAILABLE without a worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenderPrompt(self, request, context):
+        """Shows the messages that a predictor would send first, for inputs that the caller need not have checked: absent ones are
+        left out, as DSPy does. No language model is called. What DSPy refuses to show is a normal answer with `error` set.
+
+        Fails with INVALID_ARGUMENT for a program that cannot be built, and UNAVAILABLE without a worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DescribeModule(self, request, context):
         """Looks at one name of the allow-list: the fields that the signature class behind it declares, or why it could not be
         read. A name outside the allow-list is a normal answer with `error` set; nothing else is ever imported.
@@ -91,6 +126,15 @@ class SidecarServiceServicer:
 
     def GetPool(self, request, context):
         """Lists the worker processes as they are now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Query(self, request, context):
+        """Reads what the sidecar holds, as rows: the resource `modules` (the names of the allow-list) with the action `read`. Repeatable.
+
+        Fails with INVALID_ARGUMENT for a resource, action, field or value that there is not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +153,16 @@ def add_SidecarServiceServicer_to_server(servicer, server):
                     request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.CompileProgramRequest.FromString,
                     response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.CompileProgramResponse.SerializeToString,
             ),
+            'ParseCompletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ParseCompletion,
+                    request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.ParseCompletionRequest.FromString,
+                    response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.ParseCompletionResponse.SerializeToString,
+            ),
+            'RenderPrompt': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderPrompt,
+                    request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.RenderPromptRequest.FromString,
+                    response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.RenderPromptResponse.SerializeToString,
+            ),
             'DescribeModule': grpc.unary_unary_rpc_method_handler(
                     servicer.DescribeModule,
                     request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.DescribeModuleRequest.FromString,
@@ -118,6 +172,11 @@ def add_SidecarServiceServicer_to_server(servicer, server):
                     servicer.GetPool,
                     request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.GetPoolRequest.FromString,
                     response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.GetPoolResponse.SerializeToString,
+            ),
+            'Query': grpc.unary_unary_rpc_method_handler(
+                    servicer.Query,
+                    request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryRequest.FromString,
+                    response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -188,6 +247,60 @@ class SidecarService:
             _registered_method=True)
 
     @staticmethod
+    def ParseCompletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/signet.sidecar.v1.SidecarService/ParseCompletion',
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.ParseCompletionRequest.SerializeToString,
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.ParseCompletionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderPrompt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/signet.sidecar.v1.SidecarService/RenderPrompt',
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.RenderPromptRequest.SerializeToString,
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.RenderPromptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DescribeModule(request,
             target,
             options=(),
@@ -231,6 +344,33 @@ class SidecarService:
             '/signet.sidecar.v1.SidecarService/GetPool',
             signet_dot_sidecar_dot_v1_dot_sidecar__pb2.GetPoolRequest.SerializeToString,
             signet_dot_sidecar_dot_v1_dot_sidecar__pb2.GetPoolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Query(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/signet.sidecar.v1.SidecarService/Query',
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryRequest.SerializeToString,
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryResponse.FromString,
             options,
             channel_credentials,
             insecure,

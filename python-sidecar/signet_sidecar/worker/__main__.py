@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--report-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--solo", action="store_true")
     arguments = parser.parse_args()
     die_with_parent(arguments.parent)
     config = read_config(os.environ)
@@ -27,10 +28,10 @@ def main() -> None:
         os.environ.pop(name, None)
     configure_logging(arguments.name, config.log_level)
     warnings.simplefilter("ignore")
-    asyncio.run(_serve(arguments.name, config, SupervisorLink(arguments.report_fd)))
+    asyncio.run(_serve(arguments.name, config, SupervisorLink(arguments.report_fd), solo=arguments.solo))
 
 
-async def _serve(name: str, config: Config, link: SupervisorLink) -> None:
+async def _serve(name: str, config: Config, link: SupervisorLink, *, solo: bool) -> None:
     # Imported late: a worker without its supervisor ends before it pays 1.5 s for DSPy.
     from signet_sidecar.dspy_engine import prepare_process
     from signet_sidecar.worker.engine_loop import EngineLoop
@@ -39,9 +40,10 @@ async def _serve(name: str, config: Config, link: SupervisorLink) -> None:
     prepare_process()
     engine = EngineLoop()
     engine.start()
-    worker = Worker(name, config, engine, link)
+    worker = Worker(name, config, engine, link, solo=solo)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, worker.stop)
+    # Whoever cannot wait follows with SIGKILL, as the supervisor does 3 s later.
+    loop.add_signal_handler(signal.SIGTERM, worker.drain)
     address = await worker.serve()
     link.report("ready", address=address)
     link.start(worker.state, {"drain": lambda: loop.call_soon_threadsafe(worker.drain)})

@@ -23,7 +23,7 @@ class SupervisorLink:
         self._fd = report_fd
         self._lock = threading.Lock()
 
-    def start(self, state: Callable[[], tuple[int, int, int]], commands: Mapping[str, Callable[[], object]]) -> None:
+    def start(self, state: Callable[[], dict[str, int]], commands: Mapping[str, Callable[[], object]]) -> None:
         """Begins to listen for commands and to report the worker's state every second."""
         threading.Thread(target=self._listen, args=(commands,), name="link-commands", daemon=True).start()
         threading.Thread(target=self._beat, args=(state,), name="link-heartbeat", daemon=True).start()
@@ -44,10 +44,9 @@ class SupervisorLink:
                 command()
         end_group()
 
-    def _beat(self, state: Callable[[], tuple[int, int, int]]) -> None:
+    def _beat(self, state: Callable[[], dict[str, int]]) -> None:
         while True:
-            busy_ms, in_flight, rss = state()
-            self.report("heartbeat", busy_ms=busy_ms, in_flight=in_flight, rss_bytes=rss)
+            self.report("heartbeat", **state())
             time.sleep(REPORT_EVERY_S)
 
 

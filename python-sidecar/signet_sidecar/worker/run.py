@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class Run:
 
     __slots__ = (
         "answered", "call_count", "calls", "deadline", "execution_id", "inputs_json", "lm_ns", "lm_options_json",
-        "number", "program", "session", "started_ns", "stop", "task", "traceparent",
+        "number", "program", "session", "started_ns", "stop", "task", "tool_call_count", "tool_calls", "traceparent",
     )  # fmt: skip
 
     def __init__(self, session: Session, start: pb.Start, program: ProgramData) -> None:
@@ -48,6 +49,8 @@ class Run:
         self.lm_ns = 0
         self.call_count = 0
         self.calls: dict[int, Pending] = {}
+        self.tool_call_count = 0
+        self.tool_calls: dict[int, asyncio.Future[bytes]] = {}
         self.stop = ""
         self.answered = False
         self.task: asyncio.Task[None] | None = None
@@ -125,7 +128,7 @@ class Run:
 
 
 class RunPort:
-    """The run's way to the model: calls leave as frames and their replies come back over the session."""
+    """The run's way to the model and to the tools: calls leave as frames and their replies come back over the session."""
 
     __slots__ = ("_run",)
 
@@ -158,10 +161,34 @@ class RunPort:
             run.lm_ns += time.monotonic_ns() - began_ns
             run.calls.pop(number, None)
 
-    def _send(self, request: LmRequest, pending: Pending, *, threadsafe: bool) -> int:
+    async def call_tool(self, name: str, args: dict[str, Any]) -> Any:
+        """Waits on DSPy's loop for what the tool gave."""
+        run = self._run
+        self._check_going()
+        # Half a surrogate pair ends the run: an agent cannot show it to the model either.
+        args_json = json.dumps(args, ensure_ascii=False, default=str).encode()
+        run.tool_call_count += 1
+        number = run.tool_call_count
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        run.tool_calls[number] = future
+        try:
+            call = pb.ToolCall(run=run.number, call=number, tool=name, args_json=args_json)
+            run.session.post(run, pb.WorkerFrame(tool_call=call))
+            began_ns = time.monotonic_ns()
+            observation = await future
+            run.lm_ns += time.monotonic_ns() - began_ns
+            return json.loads(observation)
+        finally:
+            run.tool_calls.pop(number, None)
+
+    def _check_going(self) -> None:
         run = self._run
         if run.stop:
             raise LmCallEnded(run.stop, "the run is ending", retryable=False)
+
+    def _send(self, request: LmRequest, pending: Pending, *, threadsafe: bool) -> int:
+        run = self._run
+        self._check_going()
         number = run.call_count + 1
         frame = pb.WorkerFrame(
             lm_call=pb.LmCall(

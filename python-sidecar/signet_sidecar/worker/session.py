@@ -16,6 +16,7 @@ from signet_sidecar.dialect import dialect
 from signet_sidecar.dspy_engine.definition import ProgramData
 from signet_sidecar.errors import DefinitionError
 from signet_sidecar.gen import sidecar_pb2 as pb
+from signet_sidecar.lane import runs_alone
 from signet_sidecar.wire import read_program
 from signet_sidecar.worker.run import Run
 
@@ -126,6 +127,8 @@ class Session:
                 self._start(frame.start)
             case "lm_reply":
                 self._reply(frame.lm_reply)
+            case "tool_reply":
+                self._tool_reply(frame.tool_reply)
             case "cancel":
                 if run := self.runs.get(frame.cancel.run):
                     self._stop(run, "CANCELLED")
@@ -142,9 +145,10 @@ class Session:
 
     def _hello(self, hello: pb.Hello) -> None:
         self.executor = hello.executor
-        credit = 0 if self._worker.draining else CREDIT
-        ready = pb.Ready(worker=self._worker.name, pid=os.getpid(), dialect=dialect(), credit=credit)
+        ready = pb.Ready(worker=self._worker.name, pid=os.getpid(), dialect=dialect(), credit=self._worker.credit)
         self.send(pb.WorkerFrame(ready=ready))
+        if self._worker.retiring:
+            self.send(pb.WorkerFrame(retiring=pb.Retiring()))
         logger.info("session opened", extra={"executor": self.executor})
 
     def _define(self, define: pb.Define) -> None:
@@ -160,7 +164,7 @@ class Session:
         if known is None and len(self._programs) >= PROGRAMS_MAX:
             raise ProtocolError(f"a session names at most {PROGRAMS_MAX} programs")
         self._programs[define.ref] = (digest, program)
-        if isinstance(program, ProgramData):
+        if isinstance(program, ProgramData) and (self._worker.solo or not runs_alone(program.module, self._worker.shared_modules)):
             self._worker.prepare(program)
 
     def _start(self, start: pb.Start) -> None:
@@ -169,13 +173,15 @@ class Session:
             self._refuse(start, "INVALID_REQUEST", "a run of this number is in flight", "internal")
         elif self._draining or self._worker.draining:
             self._refuse(start, "SHUTTING_DOWN", "the worker takes no further run", "internal", retryable=True)
-        elif len(self.runs) >= CREDIT:
-            self._refuse(start, "QUEUE_FULL", f"more than {CREDIT} runs are in flight on the session", "internal", retryable=True)
+        elif self._worker.is_taken or len(self.runs) >= CREDIT:
+            self._refuse(start, "QUEUE_FULL", "the worker has as many runs as it takes", "internal", retryable=True)
         elif known is None:
             self._refuse(start, "INVALID_REQUEST", "no program of this ref was defined", "internal")
         elif isinstance(known[1], DefinitionError):
             fault = known[1].fault
             self._refuse(start, "MODULE_INVALID", fault.message, "module", python_type=fault.python_type)
+        elif not self._worker.solo and runs_alone(known[1].module, self._worker.shared_modules):
+            self._refuse(start, "INVALID_REQUEST", f"runs of `{known[1].module}` belong on a solo worker", "internal")
         else:
             run = Run(self, start, known[1])
             self.runs[run.number] = run
@@ -193,6 +199,12 @@ class Session:
         # A reply that crossed the end of its run is nothing to complain about.
         if pending is not None:
             self._worker.resolve(pending, reply)
+
+    def _tool_reply(self, reply: pb.ToolReply) -> None:
+        run = self.runs.get(reply.run)
+        pending = run.tool_calls.get(reply.call) if run else None
+        if pending is not None:
+            self._worker.settle(pending, reply.observation_json)
 
     def _stop(self, run: Run, reason: str) -> None:
         if run.stop or run.number not in self.runs:

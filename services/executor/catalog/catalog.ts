@@ -1,7 +1,9 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { OutgoingContext } from '@signet/kit/grpc/client.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
-import type { CatalogChange, RegistryClient, ResolvedProgram } from './registry.grpc.ts';
+import type { LanguageModels } from './language-models.ts';
+import type { Modules } from './modules.ts';
+import type { CatalogChange, RegistryClient, ResolvedModule, ResolvedProgram } from './registry.grpc.ts';
 import { compileProgram, type ServedProgram } from './served-program.ts';
 
 const versionsMax = 5_000;
@@ -12,7 +14,13 @@ const retryMaxMs = 5_000;
 export type LookupContext = OutgoingContext;
 
 /** What a catalog needs. */
-export type CatalogDeps = { readonly registry: RegistryClient; readonly log: Logger };
+export type CatalogDeps = {
+  readonly registry: RegistryClient;
+  readonly log: Logger;
+  /** They are told of each change that concerns them. */
+  readonly languageModels: LanguageModels;
+  readonly modules: Modules;
+};
 
 /** What the registry last told of a program; compiled when it is first called. */
 type Entry = { readonly resolved: ResolvedProgram; compiled: ServedProgram | undefined };
@@ -50,7 +58,7 @@ export class Catalog {
   peek(program: string): ServedProgram | undefined {
     const entry = this.byId.get(this.idBySlug.get(program) ?? program);
     if (entry === undefined) return undefined;
-    entry.compiled ??= compileProgram(entry.resolved);
+    entry.compiled ??= this.compile(entry.resolved);
     const { state, isDeleted, version, servingVersion } = entry.compiled;
     const isServing = (state === 'ready' || state === 'optimizing') && !isDeleted && version === servingVersion;
     return isServing ? entry.compiled : undefined;
@@ -78,7 +86,7 @@ export class Catalog {
 
   /** Takes in what the registry told of a program in another answer. */
   learn(resolved: ResolvedProgram, asked = 0): ServedProgram {
-    const compiled = compileProgram(resolved);
+    const compiled = this.compile(resolved);
     const before = this.byId.get(resolved.programId);
     const isNewer = before === undefined || resolved.revision >= before.resolved.revision;
     if (asked === 0 || resolved.version === resolved.servingVersion) {
@@ -113,7 +121,7 @@ export class Catalog {
     if (other !== undefined) return other;
     const entry = this.byId.get(id);
     if (entry === undefined) return undefined;
-    entry.compiled ??= compileProgram(entry.resolved);
+    entry.compiled ??= this.compile(entry.resolved);
     return version === 0 || version === entry.compiled.version ? entry.compiled : undefined;
   }
 
@@ -160,6 +168,26 @@ export class Catalog {
     }
   }
 
+  // What a module says of routing may have changed after its programs were told of.
+  private compile(resolved: ResolvedProgram): ServedProgram {
+    const compiled = compileProgram(resolved);
+    const known = compiled.moduleSettings && this.deps.modules.peek(compiled.moduleSettings.id);
+    return known === undefined ? compiled : { ...compiled, moduleSettings: known.settings };
+  }
+
+  private applyModule(module: ResolvedModule): void {
+    this.deps.modules.apply(module);
+    const known = this.deps.modules.peek(module.settings?.id ?? '');
+    if (known === undefined) return;
+    const { settings } = known;
+    for (const entry of this.byId.values()) {
+      const { compiled } = entry;
+      if (compiled?.moduleSettings?.id !== settings.id) continue;
+      if (JSON.stringify(compiled.moduleSettings) === JSON.stringify(settings)) continue;
+      entry.compiled = { ...compiled, moduleSettings: settings };
+    }
+  }
+
   private apply(change: CatalogChange): void {
     if (change.change?.$case === 'program') {
       const resolved = change.change.value;
@@ -167,6 +195,8 @@ export class Catalog {
       if (before === undefined || resolved.revision >= before.resolved.revision)
         this.put({ resolved, compiled: undefined });
     }
+    if (change.change?.$case === 'module') this.applyModule(change.change.value);
+    if (change.change?.$case === 'languageModel') this.deps.languageModels.apply(change.change.value);
     if (change.revision > this.revision) this.revision = change.revision;
   }
 }
@@ -186,7 +216,10 @@ function isSame(a: ResolvedProgram, b: ResolvedProgram): boolean {
     a.deleted === b.deleted &&
     a.errorMessage === b.errorMessage &&
     a.preparation?.state === b.preparation?.state &&
-    a.preparation?.dspyProgramId === b.preparation?.dspyProgramId
+    a.preparation?.dspyProgramId === b.preparation?.dspyProgramId &&
+    a.preparation?.nativeFault === b.preparation?.nativeFault &&
+    a.preparation?.createTime?.getTime() === b.preparation?.createTime?.getTime() &&
+    (a.preparation?.promptPlan === undefined) === (b.preparation?.promptPlan === undefined)
   );
 }
 

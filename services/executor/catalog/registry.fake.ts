@@ -72,6 +72,9 @@ export async function startFakeRegistry(internalToken: string, port = 0): Promis
       if (version !== 0 && version !== found.version) throw new AppError('VERSION_NOT_FOUND', `no version ${version}`);
       return found;
     },
+    async resolveLanguageModel({ languageModel }) {
+      throw new AppError('LM_NOT_FOUND', `There is no language model \`${languageModel}\``);
+    },
     async *watchCatalog({ afterRevision }, ctx) {
       const queue: CatalogChange[] = [...programs.values()]
         .filter((program) => program.revision > afterRevision)
@@ -132,6 +135,9 @@ export async function startFakeRegistry(internalToken: string, port = 0): Promis
     async putPreparation({ preparation }) {
       return Preparation.fromPartial(preparation ?? {});
     },
+    async setServingVersion({ program }) {
+      throw new AppError('PROGRAM_NOT_FOUND', `There is no program \`${program}\``);
+    },
     async reportModules({ modules }) {
       reported.splice(0, reported.length, ...modules);
       return {};
@@ -140,6 +146,18 @@ export async function startFakeRegistry(internalToken: string, port = 0): Promis
       const slug = `quick-${adapterType}-${Buffer.from(signatureSpec).toString('hex').slice(0, 40)}`;
       const found = [...programs.values()].find((program) => program.slug === slug);
       return found ?? put({ slug, spec: signatureSpec, adapterType, status: status.PROGRAM_STATUS_DRAFT });
+    },
+    async resolveModule({ module }) {
+      throw new AppError('MODULE_NOT_FOUND', `There is no module \`${module}\``);
+    },
+    async ensureModuleProgram({ module }) {
+      throw new AppError('MODULE_NOT_FOUND', `There is no module \`${module}\``);
+    },
+    async reportBackend() {
+      return {};
+    },
+    async getSignatureUsers({ signature }) {
+      throw new AppError('SIGNATURE_NOT_FOUND', `There is no signature \`${signature}\``);
     },
     async authenticateKey() {
       throw new AppError('KEY_INVALID', 'no keys here');

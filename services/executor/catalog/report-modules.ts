@@ -5,6 +5,7 @@ import type { Logger } from '@signet/kit/log/logger.ts';
 import { type Field, type Signature, type Type, TypeKind } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 import { liftSpec } from '@signet/signature/lift.ts';
 import type { LoweredField, LoweredKind, LoweredType } from '@signet/signature/lower.ts';
+import { isModuleName } from '@signet/signature/module-name.ts';
 import { printSpec } from '@signet/signature/print.ts';
 import type { RegistryClient, ReportedModule } from './registry.grpc.ts';
 
@@ -22,23 +23,39 @@ export type ModuleSource = {
 export type ReportDeps = { readonly source: ModuleSource; readonly registry: RegistryClient; readonly log: Logger };
 
 const lookMs = 1_000;
+// The sidecar itself gives up after 30 s.
+const describeMs = 35_000;
+
+/** Reports under way. */
+export type ModuleReports = {
+  /** The names that were told of as signatures; undefined until they were told of. */
+  signatureNames(): ReadonlySet<string> | undefined;
+  close(): void;
+};
 
 /** Tells the registry what the allow-listed signature classes declare: once the workers are there, and whenever the list changed. */
-export function startReporting(deps: ReportDeps): { close(): void } {
+export function startReporting(deps: ReportDeps): ModuleReports {
   const stop = new AbortController();
   let told = '';
   let isBusy = false;
+  let signatures: ReadonlySet<string> | undefined;
   const look = async (): Promise<void> => {
     if (isBusy || !deps.source.ready()) return;
-    const names = [...deps.source.moduleNames()].sort();
-    if (names.join() === told) return;
+    const listed = [...deps.source.moduleNames()].sort();
+    if (listed.join() === told) return;
+    // One that the registry cannot take must not keep the others from it.
+    const names = listed.filter(isModuleName);
     isBusy = true;
     try {
-      await deps.registry.reportModules(
-        await Promise.all(names.map((name) => describe(deps, name, stop.signal))),
-        stop.signal,
-      );
-      told = names.join();
+      const reports: ReportedModule[] = [];
+      // One after the other, as the sidecar looks at them: each is imported in a process of its own.
+      for (const name of names) reports.push(await describe(deps, name, stop.signal));
+      signatures = new Set(reports.filter(({ spec }) => spec !== '').map(({ name }) => name));
+      await deps.registry.reportModules(reports, stop.signal);
+      told = listed.join();
+      const refused = listed.filter((name) => !isModuleName(name));
+      if (refused.length > 0)
+        deps.log.warn({ refused }, 'names of the allow-list that are no module names are left out');
     } catch (error) {
       deps.log.debug({ reason: normalizeError(error).reason }, 'could not report signature modules');
     } finally {
@@ -48,6 +65,7 @@ export function startReporting(deps: ReportDeps): { close(): void } {
   const timer = setInterval(() => void look(), lookMs);
   timer.unref();
   return {
+    signatureNames: () => signatures,
     close() {
       clearInterval(timer);
       stop.abort(new AppError('CANCELLED', 'The executor is shutting down'));
@@ -57,7 +75,11 @@ export function startReporting(deps: ReportDeps): { close(): void } {
 
 async function describe({ source }: ReportDeps, name: string, signal: AbortSignal): Promise<ReportedModule> {
   try {
-    const { signature } = await source.describe(name, { signal, deadlineMs: Date.now() + 10_000, trace: ROOT_CONTEXT });
+    const { signature } = await source.describe(name, {
+      signal,
+      deadlineMs: Date.now() + describeMs,
+      trace: ROOT_CONTEXT,
+    });
     const spec = printSpec(liftSpec(signature.fields.map(lowered)));
     return { name, spec, description: signature.instructions, error: '' };
   } catch (error) {

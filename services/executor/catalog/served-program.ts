@@ -9,6 +9,7 @@ import { type Checker, compileChecker } from '@signet/signature/value.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import type { AdapterType } from '../engine/choose-engine.ts';
 import type { EngineProgram } from '../engine/engine.ts';
+import { type ModuleSettings, moduleSettingsOf } from './known-module.ts';
 import type { ResolvedProgram } from './registry.grpc.ts';
 
 /** Where a program stands, in the short words that messages use. */
@@ -30,6 +31,8 @@ export type ServedProgram = {
   /** The slug of the language model that it asks; empty means the default one. */
   readonly lm: string;
   readonly engineProgram: EngineProgram;
+  /** The registered module behind it; undefined if there is none. */
+  readonly moduleSettings: ModuleSettings | undefined;
   readonly checkInputs: Checker;
   readonly checkOutputs: Checker;
 };
@@ -54,18 +57,26 @@ export function compileProgram(resolved: ResolvedProgram): ServedProgram {
     dspyProgramId: resolved.preparation?.dspyProgramId ?? '',
     lm: resolved.configuration?.lm ?? '',
     engineProgram,
+    moduleSettings: resolved.moduleSettings && moduleSettingsOf(resolved.moduleSettings),
     checkInputs: compileChecker(signature.inputs, { strictMode: resolved.signature.strictMode, root: 'inputs' }),
     checkOutputs: outputs,
   };
 }
 
-// A chain of thought also tells its reasoning, which no signature declares.
+// What modules tell beside the outputs that the signature declares.
+const told: Readonly<Record<string, string>> = {
+  chain_of_thought: 'reasoning',
+  react: 'reasoning',
+  multi_chain_comparison: 'rationale',
+};
+
 function outputFields({ outputs }: SignatureSpec, module: string): Checker {
   const plain = compileChecker(outputs, { root: 'outputs' });
-  if (module !== 'chain_of_thought' || outputs.some(({ name }) => name === 'reasoning')) return plain;
-  const reasoning: Field = { name: 'reasoning', type: { kind: 'str' }, constraints: [] };
-  const withReasoning = compileChecker([reasoning, ...outputs], { root: 'outputs' });
-  return (value) => (isObject(value) && value.has('reasoning') ? withReasoning(value) : plain(value));
+  const extra = told[module];
+  if (extra === undefined || outputs.some(({ name }) => name === extra)) return plain;
+  const field: Field = { name: extra, type: { kind: 'str' }, constraints: [] };
+  const withExtra = compileChecker([field, ...outputs], { root: 'outputs' });
+  return (value) => (isObject(value) && value.has(extra) ? withExtra(value) : plain(value));
 }
 
 function engineProgramOf(resolved: ResolvedProgram): EngineProgram {
@@ -73,6 +84,8 @@ function engineProgramOf(resolved: ResolvedProgram): EngineProgram {
   const mlTypes = mlTypeNames.filter((name) => signature!.mlTypes.includes(name)) as MlTypeName[];
   const spec = parseSpec(signature!.spec, { mlTypes });
   const metadata = configuration?.metadata === undefined ? undefined : objectOf(jsonFromPlain(configuration.metadata));
+  const config = configuration?.moduleConfig;
+  const moduleConfig = config === undefined ? undefined : objectOf(jsonFromPlain(config));
   const parts = {
     module: configuration?.module || 'predict',
     promptAdapter: configuration?.promptAdapter === 'json' ? ('json' as const) : ('chat' as const),
@@ -80,16 +93,28 @@ function engineProgramOf(resolved: ResolvedProgram): EngineProgram {
     demosJson: (configuration?.demos ?? []).map(payloadText),
     lmOptions: lmOptionsOf(configuration?.lmOptions),
   };
-  const content = [signature!.spec, mlTypes, { ...parts, lmOptions: writeJson(parts.lmOptions) }];
+  const content: unknown[] = [signature!.spec, mlTypes, { ...parts, lmOptions: writeJson(parts.lmOptions) }];
   if (metadata !== undefined) content.push(writeJson(metadata));
+  if (moduleConfig !== undefined) content.push({ moduleConfig: writeJson(moduleConfig) });
   return {
     programId: resolved.programId,
     slug: resolved.slug,
     version: resolved.version,
     ref: createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 32),
     signature: spec,
+    ...planOf(resolved),
     ...parts,
+    ...(moduleConfig === undefined ? {} : { moduleConfig }),
     ...(metadata === undefined ? {} : { metadata }),
+  };
+}
+
+function planOf({ preparation }: ResolvedProgram): Pick<EngineProgram, 'planJson' | 'nativeFault' | 'dialect'> {
+  const plan = preparation?.promptPlan?.kind;
+  return {
+    planJson: plan?.$case === 'json' ? plan.value.toString('utf8') : '',
+    nativeFault: preparation?.nativeFault ?? '',
+    ...(Object.keys(preparation?.dialect ?? {}).length === 0 ? {} : { dialect: preparation!.dialect }),
   };
 }
 

@@ -4,6 +4,12 @@ import { AppError } from '@signet/kit/error/app-error.ts';
 import { Executions001 } from './migrations/001-executions.ts';
 import { ProgramStats002 } from './migrations/002-program-stats.ts';
 import { IdempotencyFeedback003 } from './migrations/003-idempotency-feedback.ts';
+import { LmCalls004 } from './migrations/004-lm-calls.ts';
+import { Modules005 } from './migrations/005-modules.ts';
+import { AuditLog006 } from './migrations/006-audit-log.ts';
+import { CognitiveExecutions007 } from './migrations/007-cognitive-executions.ts';
+import { CacheEntries008 } from './migrations/008-cache-entries.ts';
+import { ExecutionShadows009 } from './migrations/009-execution-shadows.ts';
 
 /** Which way the schema `executor` is moved. */
 export type MigrateAction = 'up' | 'down' | 'status';
@@ -46,6 +52,12 @@ export async function migrate(
         { name: '001-executions', class: Executions001 },
         { name: '002-program-stats', class: ProgramStats002 },
         { name: '003-idempotency-feedback', class: IdempotencyFeedback003 },
+        { name: '004-lm-calls', class: LmCalls004 },
+        { name: '005-modules', class: Modules005 },
+        { name: '006-audit-log', class: AuditLog006 },
+        { name: '007-cognitive-executions', class: CognitiveExecutions007 },
+        { name: '008-cache-entries', class: CacheEntries008 },
+        { name: '009-execution-shadows', class: ExecutionShadows009 },
       ],
     },
   });

@@ -35,6 +35,8 @@ export function programOf(spec: string, more: Partial<EngineProgram> = {}): Engi
     promptAdapter: 'chat',
     instructions: '',
     demosJson: [],
+    planJson: '',
+    nativeFault: '',
     lmOptions: new Map(),
     ...more,
   };

@@ -40,7 +40,7 @@ export function createMockEngine(initial: MockBehaviour = {}): MockEngine {
     async prepare(program): Promise<Prepared> {
       const { prepareError } = behaviourOf(program, behaviour);
       if (prepareError !== undefined) throw new AppError('MODULE_INVALID', prepareError);
-      return { dspyProgramId: `mock-${program.ref.slice(0, 16)}`, dialect: {} };
+      return { dspyProgramId: `mock-${program.ref.slice(0, 16)}`, dialect: {}, planJson: '', nativeFault: '' };
     },
     async run(program, _inputs, inputsJson, ctx): Promise<EngineRun> {
       runs++;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { CallContext } from '@signet/kit/call-context.ts';
+import { checkRequestId } from '../runtime/call-input.ts';
 import { requestIdReused } from '../runtime/execute-once.ts';
 import type { CallKey, IdempotencyStore } from './idempotency.postgres.ts';
 
@@ -20,13 +21,17 @@ export type OnceCall<T> = {
 const orphanMs = 120_000;
 const lookAgainMs = 50;
 
-/** Makes a call, or gives the answer of the first equal one. A call that failed is forgotten: it can be made again. */
+/**
+ * Makes a call, or gives the answer of the first equal one. A call that failed is forgotten: it can be made again. INVALID_REQUEST for a
+ * request id that is too long or not printable.
+ */
 export async function answerOnce<T>(
   deps: { readonly idempotency: IdempotencyStore },
   call: OnceCall<T>,
   run: () => Promise<T>,
 ): Promise<T> {
   if (call.requestId === '') return run();
+  checkRequestId(call.requestId);
   const { ctx, codec } = call;
   const key: CallKey = { keyId: ctx.principal?.keyId ?? '', method: call.method, requestId: call.requestId };
   const hash = createHash('sha256').update(JSON.stringify(call.request)).digest();

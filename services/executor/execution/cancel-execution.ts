@@ -1,5 +1,6 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import { isId } from '@signet/kit/id.ts';
+import type { ExecutionAudit } from './audit.postgres.ts';
 import type { Execution } from './execution.ts';
 import { cancelled } from './housekeeper.ts';
 import { cancelledFault, type LeaseStore } from './lease.postgres.ts';
@@ -7,7 +8,7 @@ import { executionNotFound } from './store.postgres.ts';
 import { type WaitDeps, waitExecution } from './wait-execution.ts';
 
 /** What cancelling needs. */
-export type CancelDeps = WaitDeps & { readonly leases: LeaseStore };
+export type CancelDeps = WaitDeps & { readonly leases: LeaseStore; readonly audit: ExecutionAudit };
 
 // The engine comes back within 2 s of an abort; then the end is written.
 const settleMs = 4_000;
@@ -22,9 +23,11 @@ export async function cancelExecution(deps: CancelDeps, id: string, ctx: CallCon
   if (live !== undefined) {
     // Its first row may still be on its way.
     await live.record.stored().catch(() => undefined);
+    await deps.audit.noteCancel(id, ctx);
     live.abort(cancelled());
-  } else if ((await deps.leases.cancel(id, cancelledFault)) === undefined) {
-    throw executionNotFound(id);
+  } else {
+    await deps.audit.noteCancel(id, ctx);
+    if ((await deps.leases.cancel(id, cancelledFault)) === undefined) throw executionNotFound(id);
   }
   return waitExecution(deps, id, settleMs, ctx);
 }

@@ -4,11 +4,12 @@ import { checkInputs, checkRequestId, type ExecuteInput } from '../runtime/call-
 import { claimExecution } from '../runtime/execute-once.ts';
 import { type ExecuteDeps, recordInvalid, startRow } from '../runtime/execute-program.ts';
 import { planCall } from '../runtime/plan-call.ts';
+import type { Backlog } from './backlog.ts';
 import type { DetachedRunner } from './detached-runner.ts';
 import type { Execution } from './execution.ts';
 
 /** What accepting a detached execution needs. */
-export type CreateDeps = ExecuteDeps & { readonly runner: Pick<DetachedRunner, 'wake' | 'requireOpen'> };
+export type CreateDeps = ExecuteDeps & { readonly runner: Pick<DetachedRunner, 'wake'>; readonly backlog: Backlog };
 
 /** An execution that is accepted without being waited for; what it repeats, if anything. */
 export type CreateInput = ExecuteInput & { readonly retriedFrom?: string };
@@ -24,7 +25,7 @@ export async function createExecution(
   method = 'CreateExecution',
 ): Promise<Execution> {
   checkRequestId(input.requestId);
-  deps.runner.requireOpen();
+  await deps.backlog.enter();
   const askedMs = deps.clock.steadyMs();
   const plan = await planCall(deps, input, ctx, true);
   let id = newId();

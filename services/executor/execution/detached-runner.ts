@@ -52,11 +52,6 @@ export class DetachedRunner {
     });
   }
 
-  /** Throws SHUTTING_DOWN once the runner is closed. */
-  requireOpen(): void {
-    if (this.isClosed) throw new AppError('SHUTTING_DOWN', 'The executor is shutting down', { retryAfterMs: 1000 });
-  }
-
   /** Takes nothing more, gives what runs `graceMs` to end, and hands the rest back for others to run at once. */
   async close(graceMs: number): Promise<void> {
     this.isClosed = true;

@@ -1,4 +1,5 @@
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineName, RoutingStrategy } from '../engine/engine.ts';
+import type { LmCallRow } from './lm-calls.ts';
 
 /** Where an execution stands. */
 export type ExecutionStatus = 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
@@ -30,7 +31,11 @@ export type RunOptions = {
   readonly timeout_ms?: number;
   readonly max_retries?: number;
   readonly cache?: boolean;
+  readonly cache_scope?: 'program' | 'key';
   readonly engine?: EngineName;
+  readonly routing_strategy?: RoutingStrategy;
+  /** The engine that runs it once more after the answer, for comparison. */
+  readonly shadow?: EngineName;
   readonly version?: number;
   readonly lm?: string;
 };
@@ -41,6 +46,9 @@ export type Execution = {
   readonly programId: string;
   readonly slug: string;
   readonly version: number;
+  /** The registered module that ran; empty if none did. */
+  readonly moduleId: string;
+  readonly moduleName: string;
   readonly parentId: string;
   readonly step: string;
   readonly status: ExecutionStatus;
@@ -87,6 +95,9 @@ export type StartRow = {
   readonly traceparent: string;
   readonly keyId: string;
   readonly retriedFrom: string | null;
+  /** The registered module that runs; null if none does. */
+  readonly moduleId: string | null;
+  readonly moduleName: string | null;
 };
 
 /** The end of an execution. */
@@ -100,6 +111,10 @@ export type EndRow = {
   readonly attempts: number;
   readonly workerLosses: number;
   readonly lastSequence: number;
+  /** Which engine ran it in the end; absent if it is the one of its start. */
+  readonly engine?: EngineName;
+  /** Calls of language models that are written with it. */
+  readonly lmCalls?: readonly LmCallRow[];
 };
 
 /** A step of an execution that is kept for those who watch later. */

@@ -105,6 +105,8 @@ function startRow(): StartRow {
     traceparent: '',
     keyId: '',
     retriedFrom: null,
+    moduleId: null,
+    moduleName: null,
   };
 }
 

@@ -6,11 +6,18 @@ import { heartbeatMs, leaseMs } from './execution.ts';
 import type { IdempotencyStore } from './idempotency.postgres.ts';
 import type { LeaseStore } from './lease.postgres.ts';
 import type { LiveExecutions } from './live.ts';
+import type { RetentionStore } from './retention.postgres.ts';
+import { forgetOldExecutions } from './retention.ts';
 
 /** What keeping house needs. */
 export type HousekeeperDeps = {
   readonly leases: LeaseStore;
   readonly idempotency: IdempotencyStore;
+  /** Keeps answers; what has expired is to be forgotten. */
+  readonly cache: { sweep(): Promise<void> };
+  readonly retention: RetentionStore;
+  /** How long executions are kept after their end; undefined means for ever. */
+  readonly retentionMs: number | undefined;
   readonly live: LiveExecutions;
   readonly clock: Clock;
   readonly log: Logger;
@@ -24,6 +31,8 @@ export class Housekeeper {
   private readonly deps: HousekeeperDeps;
   private timer: NodeJS.Timeout | undefined;
   private turn: Promise<void> | undefined;
+  private sweep: Promise<void> | undefined;
+  private isClosing = false;
   private lastRenewalMs = Number.NEGATIVE_INFINITY;
   private lastSweepMs = 0;
   private isHealthy = true;
@@ -40,7 +49,9 @@ export class Housekeeper {
   /** Stops; resolves when nothing of it is under way. */
   async close(): Promise<void> {
     clearInterval(this.timer);
+    this.isClosing = true;
     await this.turn;
+    await this.sweep;
   }
 
   /** One turn, or the one that is under way. */
@@ -62,11 +73,25 @@ export class Housekeeper {
       if (nowMs - this.lastSweepMs > sweepMs) {
         this.lastSweepMs = nowMs;
         await idempotency.sweep();
+        await this.deps.cache.sweep();
+        this.sweep ??= this.forgetOld();
       }
       this.isHealthy = true;
     } catch (error) {
       if (this.isHealthy) log.warn({ reason: normalizeError(error).reason, err: error }, 'could not keep house');
       this.isHealthy = false;
+    }
+  }
+
+  // Beside the turns: leases must be renewed while thousands of rows go.
+  private async forgetOld(): Promise<void> {
+    try {
+      const forgotten = await forgetOldExecutions(this.deps, () => this.isClosing);
+      if (forgotten > 0) this.deps.log.info({ forgotten }, 'forgot executions that ended long ago');
+    } catch (error) {
+      this.deps.log.warn({ reason: normalizeError(error).reason, err: error }, 'could not forget old executions');
+    } finally {
+      this.sweep = undefined;
     }
   }
 

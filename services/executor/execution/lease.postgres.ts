@@ -10,6 +10,8 @@ export type Claim = {
   readonly engine: 'python' | 'native' | 'mock';
   readonly inputsJson: string;
   readonly options: RunOptions;
+  /** Whose key asked for it. */
+  readonly keyId: string;
   readonly traceparent: string;
   readonly token: number;
   readonly attempts: number;
@@ -49,6 +51,7 @@ export function createLeaseStore(database: Database, owner: string): LeaseStore 
         engine: row.engine,
         inputsJson: row.inputs,
         options: row.options,
+        keyId: row.key_id,
         traceparent: row.traceparent,
         token: row.lease_token,
         attempts: row.attempts,
@@ -98,6 +101,7 @@ type ClaimRow = {
   engine: 'python' | 'native' | 'mock';
   inputs: string;
   options: RunOptions;
+  key_id: string;
   traceparent: string;
   lease_token: number;
   attempts: number;
@@ -113,7 +117,7 @@ const claimText = `with picked as (
 update executor.executions x set status = 'running', lease_owner = $2, lease_token = x.lease_token + 1, lease_until = ${lease},
   attempts = x.attempts + 1, start_time = coalesce(x.start_time, now()), update_time = now()
 from picked where x.id = picked.id
-returning x.id::text, x.program_id::text, x.version, x.engine, x.inputs::text, x.options, x.traceparent, x.lease_token, x.attempts,
+returning x.id::text, x.program_id::text, x.version, x.engine, x.inputs::text, x.options, x.key_id, x.traceparent, x.lease_token, x.attempts,
   x.worker_losses, extract(epoch from now() - x.executed_at)::float8 * 1000 as age_ms`;
 
 const renewText = `update executor.executions x set lease_until = ${lease}

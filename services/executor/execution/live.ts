@@ -1,5 +1,5 @@
-import type { AppError } from '@signet/kit/error/app-error.ts';
-import type { EngineEvent } from '../engine/engine.ts';
+import { AppError } from '@signet/kit/error/app-error.ts';
+import type { EngineEvent, EngineName } from '../engine/engine.ts';
 import type { EndStatus, ExecutionFault } from './execution.ts';
 import type { ExecutionRecord } from './execution-record.ts';
 
@@ -9,6 +9,10 @@ export type Ending = {
   readonly outputsJson: string | undefined;
   readonly fault: ExecutionFault | undefined;
   readonly durationMs: number;
+  /** Which engine ran it in the end; absent if it is the one that it began on. */
+  readonly engine?: EngineName | undefined;
+  readonly cacheHit?: boolean;
+  readonly degraded?: boolean;
 };
 
 /** Something that happened to an execution. */
@@ -120,6 +124,7 @@ export class LiveExecution {
 export class LiveExecutions {
   private readonly running = new Map<string, LiveExecution>();
   private readonly waiters = new Map<string, Set<() => void>>();
+  private isClosed = false;
 
   get size(): number {
     return this.running.size;
@@ -145,6 +150,18 @@ export class LiveExecutions {
 
   all(): IterableIterator<LiveExecution> {
     return this.running.values();
+  }
+
+  /** Ends all waiting for news: who waits asks another executor. */
+  close(): void {
+    this.isClosed = true;
+    for (const id of [...this.waiters.keys()]) this.wake(id);
+  }
+
+  /** Throws SHUTTING_DOWN once waiting is over here, unless the execution runs here: its end will be told. */
+  requireNews(id: string): void {
+    if (this.isClosed && !this.running.has(id))
+      throw new AppError('SHUTTING_DOWN', 'The executor is shutting down', { retryAfterMs: 1000 });
   }
 
   /** Wakes whoever waits for news of an execution. */

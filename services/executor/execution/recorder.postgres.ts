@@ -3,6 +3,8 @@ import { isConflict, isConnectionLoss } from '../db/database-error.ts';
 import type { Database } from '../db/pool.ts';
 import { type Cell, encodeTextArray } from '../db/text-array.ts';
 import { type EndRow, leaseMs, type StartRow, type StepRow } from './execution.ts';
+import { callColumns, insertCalls } from './lm-call.postgres.ts';
+import type { LmCallRow } from './lm-calls.ts';
 
 /** A row to insert: as it begins, or begun and ended in one. */
 export type NewRow = { readonly start: StartRow; readonly token: number; readonly end: EndRow | undefined };
@@ -35,11 +37,15 @@ export function createRecorderStore(database: Database, owner: string): Recorder
     isConnectionLoss,
     isConflict,
     async flush({ rows, ends }) {
-      const name = `record_${rows.length > 0 ? 'rows' : ''}_${ends.length > 0 ? 'ends' : ''}`;
+      const calls = callsOf(rows, ends);
+      const withCalls = calls.length > 0 ? '_calls' : '';
+      const name = `record_${rows.length > 0 ? 'rows' : ''}_${ends.length > 0 ? 'ends' : ''}${withCalls}`;
       const values: Buffer[] = [];
       if (rows.length > 0) for (const column of rowColumns) values.push(columnOf(rows, column, owner));
       if (ends.length > 0) for (const column of endColumns) values.push(columnOf(ends, column));
-      const written = await database.queryRaw<{ id: string }>(name, statementOf(name, rows, ends), values);
+      if (calls.length > 0) for (const column of callColumns) values.push(columnOf(calls, column));
+      const text = statementOf(name, { rows, ends, calls });
+      const written = await database.queryRaw<{ id: string }>(name, text, values);
       return new Set(written.map(({ id }) => id));
     },
     async inspect(ids) {
@@ -81,6 +87,13 @@ export function createRecorderStore(database: Database, owner: string): Recorder
   };
 }
 
+function callsOf(rows: readonly NewRow[], ends: readonly RowEnd[]): readonly LmCallRow[] {
+  const calls: LmCallRow[] = [];
+  for (const { end } of rows) if (end?.lmCalls !== undefined) calls.push(...end.lmCalls);
+  for (const { end } of ends) if (end.lmCalls !== undefined) calls.push(...end.lmCalls);
+  return calls;
+}
+
 type Column<T> = { readonly name: string; readonly cell: (row: T, owner: string) => Cell };
 
 const rowColumns: readonly Column<NewRow>[] = [
@@ -90,7 +103,7 @@ const rowColumns: readonly Column<NewRow>[] = [
   { name: 'version', cell: ({ start }) => String(start.version) },
   { name: 'module', cell: ({ start }) => start.module },
   { name: 'status', cell: ({ start, end }) => end?.status ?? (start.detached ? 'pending' : 'running') },
-  { name: 'engine', cell: ({ start }) => start.engine },
+  { name: 'engine', cell: ({ start, end }) => end?.engine ?? start.engine },
   { name: 'detached', cell: ({ start }) => (start.detached ? 't' : 'f') },
   { name: 'inputs', cell: ({ start }) => start.inputsJson },
   { name: 'options', cell: ({ start }) => start.optionsJson },
@@ -110,6 +123,8 @@ const rowColumns: readonly Column<NewRow>[] = [
   { name: 'trace', cell: ({ end }) => end?.traceJson ?? null },
   { name: 'attempts', cell: ({ start, end }) => (end ? String(end.attempts) : start.detached ? '0' : '1') },
   { name: 'last_sequence', cell: ({ end }) => (end ? String(end.lastSequence) : '0') },
+  { name: 'module_id', cell: ({ start }) => start.moduleId },
+  { name: 'module_name', cell: ({ start }) => start.moduleName },
 ];
 
 const endColumns: readonly Column<RowEnd>[] = [
@@ -124,6 +139,7 @@ const endColumns: readonly Column<RowEnd>[] = [
   { name: 'attempts', cell: ({ end }) => String(end.attempts) },
   { name: 'worker_losses', cell: ({ end }) => String(end.workerLosses) },
   { name: 'last_sequence', cell: ({ end }) => String(end.lastSequence) },
+  { name: 'engine', cell: ({ end }) => end.engine ?? null },
 ];
 
 function columnOf<T>(rows: readonly T[], column: Column<T>, owner = ''): Buffer {
@@ -135,7 +151,7 @@ const ended = `('completed', 'failed', 'cancelled')`;
 const putRows = (unnested: string): string => `put as (
   insert into executor.executions (id, program_id, slug, version, module, status, engine, detached, inputs, options, labels,
     metadata, trace_id, traceparent, key_id, retried_from, lease_owner, lease_token, lease_until, executed_at, create_time,
-    start_time, end_time, outputs, error, duration_ms, metrics, trace, attempts, last_sequence)
+    start_time, end_time, outputs, error, duration_ms, metrics, trace, attempts, last_sequence, module_id, module_name)
   select r.id::uuid, r.program_id::uuid, r.slug, r.version::int, r.module, r.status, r.engine, r.detached::bool, r.inputs::json,
     coalesce(r.options, '{}')::jsonb, coalesce(r.labels, '{}')::jsonb, r.metadata::json, r.trace_id, r.traceparent, r.key_id,
     r.retried_from::uuid, r.lease_owner, r.token::int,
@@ -143,13 +159,13 @@ const putRows = (unnested: string): string => `put as (
     t.asked, t.asked, case when r.attempts <> '0' then t.asked end,
     case when r.status in ${ended} then greatest(now(), t.asked) end,
     r.outputs::json, r.error::jsonb, r.duration_ms::float8, coalesce(r.metrics, '{}')::json, coalesce(r.trace, '[]')::json,
-    r.attempts::int, r.last_sequence::bigint
+    r.attempts::int, r.last_sequence::bigint, r.module_id::uuid, coalesce(r.module_name, '')
   from ${unnested}, lateral (select to_timestamp(r.asked_ms::float8 / 1000) as asked) t
   on conflict (id) do nothing
   returning id, program_id, status, lease_token)`;
 
 const endRows = (unnested: string): string => `ended as (
-  update executor.executions x set status = e.status, outputs = e.outputs::json, error = e.error::jsonb,
+  update executor.executions x set status = e.status, engine = coalesce(e.engine, x.engine), outputs = e.outputs::json, error = e.error::jsonb,
     duration_ms = e.duration_ms::float8, metrics = e.metrics::json, trace = e.trace::json, attempts = e.attempts::int,
     worker_losses = greatest(x.worker_losses, e.worker_losses::int), last_sequence = e.last_sequence::bigint,
     end_time = now(), update_time = now(), lease_owner = null, lease_until = null
@@ -176,7 +192,13 @@ export const channel = 'signet_executions';
 
 const statements = new Map<string, string>();
 
-function statementOf(name: string, rows: readonly unknown[], ends: readonly unknown[]): string {
+type Parts = {
+  readonly rows: readonly unknown[];
+  readonly ends: readonly unknown[];
+  readonly calls: readonly unknown[];
+};
+
+function statementOf(name: string, { rows, ends, calls }: Parts): string {
   const known = statements.get(name);
   if (known !== undefined) return known;
   const parts: string[] = [];
@@ -195,6 +217,10 @@ function statementOf(name: string, rows: readonly unknown[], ends: readonly unkn
     results.push(
       `select id::text as id, case when detached then pg_notify('${channel}', 'end ' || id)::text end from ended`,
     );
+  }
+  if (calls.length > 0) {
+    const before = (rows.length > 0 ? rowColumns.length : 0) + (ends.length > 0 ? endColumns.length : 0);
+    parts.push(`called as (${insertCalls(unnest('c', callColumns, before), 'c')})`);
   }
   const text = `with ${parts.join(',\n')},\nfinal as (${finals.join(' union all ')}),\n${settleEnds}\n${results.join('\nunion all\n')}`;
   statements.set(name, text);

@@ -45,6 +45,8 @@ const startOf = (more: Partial<StartRow> = {}): StartRow => ({
   traceparent: '',
   keyId: '',
   retriedFrom: null,
+  moduleId: null,
+  moduleName: null,
   ...more,
 });
 

@@ -3,16 +3,24 @@ import type { Handlers } from '@signet/kit/grpc/server.ts';
 import { Empty } from '@signet/proto/gen/google/protobuf/empty.ts';
 import { Execution as WireExecution, Feedback as WireFeedback } from '@signet/proto/gen/signet/v1/execution.ts';
 import type { CreateExecutionRequest, ExecutionServiceService } from '@signet/proto/gen/signet/v1/execution_service.ts';
+import { getShadow } from '../shadow/get-shadow.ts';
+import { type ListShadowsDeps, listShadows } from '../shadow/list-shadows.ts';
+import { toWireShadow, toWireSummary } from '../shadow/wire.ts';
 import { addFeedback } from './add-feedback.ts';
+import { type AggregateDeps, aggregateExecutions } from './aggregate-executions.ts';
+import { toWireAggregate, toWireUsage } from './aggregate-wire.ts';
 import { answerOnce } from './answer-once.ts';
+import { toWireAuditEntry } from './audit-wire.ts';
 import { type CancelDeps, cancelExecution } from './cancel-execution.ts';
 import { type CreateDeps, type CreateInput, createExecution } from './create-execution.ts';
 import { deleteExecution } from './delete-execution.ts';
 import type { Execution } from './execution.ts';
 import { getExecution } from './get-execution.ts';
-import { type ListDeps, listExecutions, recentExecutions } from './list-executions.ts';
+import { listAuditEntries } from './list-audit-entries.ts';
+import { listExecutions, recentExecutions } from './list-executions.ts';
 import { getProgramStatistics, getProgramStats } from './program-stats.ts';
 import { retryExecution } from './retry-execution.ts';
+import { getSignatureUsage, type UsageDeps } from './signature-usage.ts';
 import { waitExecution } from './wait-execution.ts';
 import { watchExecution } from './watch-execution.ts';
 import {
@@ -29,7 +37,7 @@ import {
 } from './wire.ts';
 
 /** What the handlers of ExecutionService need. */
-export type ExecutionDeps = CreateDeps & CancelDeps & ListDeps;
+export type ExecutionDeps = CreateDeps & CancelDeps & AggregateDeps & UsageDeps & ListShadowsDeps;
 
 /** The handlers of ExecutionService. */
 export function executionHandlers(deps: ExecutionDeps): Handlers<typeof ExecutionServiceService> {
@@ -49,7 +57,9 @@ export function executionHandlers(deps: ExecutionDeps): Handlers<typeof Executio
       return accepted(execution, kind, ctx);
     },
     async getExecution({ execution }, ctx) {
-      return read(await getExecution(deps, execution), ctx);
+      const found = await getExecution(deps, execution);
+      const shadow = await getShadow(deps, found);
+      return { ...read(found, ctx), shadow: shadow && toWireShadow(shadow) };
     },
     async listExecutions(request, ctx) {
       const { executions, nextPageToken } = await listExecutions(
@@ -61,7 +71,7 @@ export function executionHandlers(deps: ExecutionDeps): Handlers<typeof Executio
     },
     async deleteExecution({ execution, requestId }, ctx) {
       return once('DeleteExecution', requestId, Empty, ctx, execution, async () => {
-        await deleteExecution(deps, execution);
+        await deleteExecution(deps, execution, ctx);
         return {};
       });
     },
@@ -76,7 +86,8 @@ export function executionHandlers(deps: ExecutionDeps): Handlers<typeof Executio
       const kind = payloadKindOf(ctx);
       for await (const { execution, event } of watchExecution(
         deps,
-        { id, afterSequence: Number(afterSequence) },
+        // Beyond what a number holds there is no sequence either.
+        { id, afterSequence: Math.min(Number(afterSequence), Number.MAX_SAFE_INTEGER) },
         ctx,
       )) {
         yield toWireEvent(event, execution, kind);
@@ -103,6 +114,20 @@ export function executionHandlers(deps: ExecutionDeps): Handlers<typeof Executio
       return once('AddFeedback', request.requestId, WireFeedback, ctx, input, async () =>
         toWireFeedback(await addFeedback(deps, input, ctx), corrected?.kind ?? 'struct'),
       );
+    },
+    async listExecutionAuditEntries(request) {
+      const { entries, nextPageToken } = await listAuditEntries(deps, request);
+      return { auditEntries: entries.map(toWireAuditEntry), nextPageToken };
+    },
+    async listExecutionShadows(request) {
+      const { shadows, nextPageToken, summaries } = await listShadows(deps, request);
+      return { shadows: shadows.map(toWireShadow), nextPageToken, summaries: summaries.map(toWireSummary) };
+    },
+    async aggregateExecutions(request, ctx) {
+      return toWireAggregate(await aggregateExecutions(deps, request, ctx));
+    },
+    async getSignatureUsage({ signature }, ctx) {
+      return toWireUsage(await getSignatureUsage(deps, signature, ctx));
     },
     async getProgramStats({ program }, ctx) {
       return toWireStats(await getProgramStats(deps, program, ctx));

@@ -32,20 +32,25 @@ export type FeedbackRow = {
 export type ExecutionStore = {
   /** Fails with EXECUTION_NOT_FOUND. */
   get(id: string): Promise<Execution>;
-  list(query: ExecutionQuery): Promise<Execution[]>;
+  /** At most `limit`, and none after 4 MiB of them; `found` tells how many there are up to the limit. */
+  list(query: ExecutionQuery): Promise<{ readonly executions: Execution[]; readonly found: number }>;
   steps(id: string, afterSequence: number): Promise<KeptStep[]>;
-  /** Deletes an execution that has ended; false if it runs. EXECUTION_NOT_FOUND if there is none. */
-  remove(id: string): Promise<boolean>;
   addFeedback(row: FeedbackRow): Promise<Date>;
   counters(programId: string): Promise<Counters>;
   statistics(programId: string): Promise<Statistics>;
 };
 
 // By id: ids are made in the order of time, and the index on them serves every page.
-const columns = `id::text, program_id::text, slug, version, parent_id::text, step, status, engine, detached, inputs::text,
+const columns = `id::text, program_id::text, slug, version, module_id::text, module_name, parent_id::text, step, status, engine, detached, inputs::text,
   outputs::text, error, duration_ms, options, labels, metadata::text, metrics::text, trace::text, trace_id, retried_from::text,
   last_sequence::float8 as last_sequence, lease_token, cancel_requested, attempts, worker_losses, executed_at, start_time, end_time,
   create_time, update_time`;
+
+// What can be large of an execution. A page of such is shorter: an answer of more than a message may have helps nobody.
+const octets = ['inputs', 'outputs', 'metadata', 'trace', 'metrics']
+  .map((column) => `coalesce(octet_length(${column}), 0)`)
+  .join(' + ');
+const octetsMax = 4 * 1024 * 1024;
 
 /** Makes the store. */
 export function createExecutionStore(database: Database): ExecutionStore {
@@ -59,13 +64,19 @@ export function createExecutionStore(database: Database): ExecutionStore {
     },
     async list({ programId, condition, values, ascending, afterId, limit }) {
       const direction = ascending ? 'asc' : 'desc';
-      const text = `select ${columns} from executor.executions
+      const text = `with page as (
+        select id as place, ${columns} from executor.executions
         where ${programId === undefined ? '$1::uuid is null' : 'program_id = $1::uuid'}
           and ${afterId === undefined ? '$2::uuid is null' : `id ${ascending ? '>' : '<'} $2::uuid`}
           ${condition === '' ? '' : `and (${condition})`}
-        order by id ${direction} limit $3`;
+        order by executions.id ${direction} limit $3
+      )
+      select * from (
+        select page.*, count(*) over () as found, sum(${octets}) over (order by place ${direction}
+          rows between unbounded preceding and 1 preceding) as octets_before from page
+      ) measured where coalesce(octets_before, 0) < ${octetsMax} order by place ${direction}`;
       const rows = await database.query('', text, [programId ?? null, afterId ?? null, limit, ...values]);
-      return rows.map(executionOf);
+      return { executions: rows.map(executionOf), found: Number(rows[0]?.found ?? 0) };
     },
     async steps(id, afterSequence) {
       const rows = await database.query<{ seq: number; step: string; status: string }>(
@@ -74,16 +85,6 @@ export function createExecutionStore(database: Database): ExecutionStore {
         [id, afterSequence],
       );
       return rows.map(({ seq, step, status }) => ({ sequence: seq, step, status }));
-    },
-    async remove(id) {
-      const [row] = await database.query<{ deleted: boolean; there: boolean }>(
-        'execution_delete',
-        `with gone as (delete from executor.executions where id = $1 and status in ('completed', 'failed', 'cancelled') returning id)
-         select exists (select from gone) as deleted, exists (select from executor.executions where id = $1) as there`,
-        [id],
-      );
-      if (row?.there !== true) throw executionNotFound(id);
-      return row.deleted;
     },
     async addFeedback(row) {
       const [made] = await database.query<{ create_time: Date }>(
@@ -142,6 +143,8 @@ function executionOf(row: Row): Execution {
     programId: text('program_id'),
     slug: text('slug'),
     version: row.version as number,
+    moduleId: text('module_id'),
+    moduleName: text('module_name'),
     parentId: text('parent_id'),
     step: text('step'),
     status: row.status as ExecutionStatus,

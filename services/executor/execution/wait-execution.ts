@@ -30,6 +30,7 @@ export async function waitExecution(
     const execution = await getExecution(deps, id);
     if (isEnd(execution.status) || Date.now() >= endMs) return execution;
     if (ctx.signal.aborted) throw ctx.signal.reason;
+    deps.live.requireNews(id);
     await news;
   }
 }

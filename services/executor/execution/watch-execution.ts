@@ -37,6 +37,7 @@ export async function* watchExecution(
         if (event.kind === 'end') return;
       }
       if (isEnd(execution.status)) return;
+      deps.live.requireNews(input.id);
       after = yield* liveEvents(queue, { execution, after, until: news });
       if (ctx.signal.aborted) return;
     }

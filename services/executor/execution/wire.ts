@@ -14,15 +14,20 @@ import {
   type ExecutionResult,
   type Execution as WireExecution,
   type Feedback as WireFeedback,
+  CacheScope as WireScope,
   ExecutionStatus as WireStatus,
 } from '@signet/proto/gen/signet/v1/execution.ts';
 import type { ProgramStatistics, ProgramStats } from '@signet/proto/gen/signet/v1/execution_service.ts';
+import { RoutingStrategy as WireStrategy } from '@signet/proto/gen/signet/v1/module.ts';
 import { ProgramStatus } from '@signet/proto/gen/signet/v1/program.ts';
+import type { RenderPromptResponse } from '@signet/proto/gen/signet/v1/runtime_service.ts';
+import { plainFromJson } from '@signet/signature/json.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
 import type { AdapterType } from '../engine/choose-engine.ts';
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineName, RoutingStrategy } from '../engine/engine.ts';
 import type { GivenInputs } from '../runtime/call-input.ts';
 import type { ExecuteResult } from '../runtime/execute-program.ts';
+import type { PromptView } from '../runtime/render-prompt.ts';
 import type { Feedback } from './add-feedback.ts';
 import type { Counters, Execution, ExecutionFault, ExecutionStatus, RunOptions, Statistics } from './execution.ts';
 import { errorOf } from './fault.ts';
@@ -75,6 +80,8 @@ export function toPayload(json: string, kind: PayloadKind): Payload {
 export function fromOptions(options: ExecutionOptions | undefined): RunOptions {
   if (options === undefined) return {};
   const engine = engineOf(options.engine);
+  const shadow = engineOf(options.shadow, 'shadow');
+  const strategy = strategyOf(options.routingStrategy);
   return {
     ...(options.timeoutMs === 0n ? {} : { timeout_ms: Number(options.timeoutMs) }),
     ...(options.maxRetries === undefined ? {} : { max_retries: options.maxRetries }),
@@ -82,13 +89,37 @@ export function fromOptions(options: ExecutionOptions | undefined): RunOptions {
     ...(engine === undefined ? {} : { engine }),
     ...(options.version === 0 ? {} : { version: options.version }),
     ...(options.lm === '' ? {} : { lm: options.lm }),
+    ...(strategy === undefined ? {} : { routing_strategy: strategy }),
+    ...(shadow === undefined ? {} : { shadow }),
+    ...(isForKeyAlone(options.cacheScope) ? { cache_scope: 'key' } : {}),
   };
 }
 
-function engineOf(engine: WireEngine): EngineName | undefined {
+function isForKeyAlone(scope: WireScope): boolean {
+  const { CACHE_SCOPE_UNSPECIFIED, CACHE_SCOPE_PROGRAM, CACHE_SCOPE_KEY } = WireScope;
+  if (scope === CACHE_SCOPE_KEY) return true;
+  // A scope that nobody knows may have been meant to share less.
+  if (scope === CACHE_SCOPE_UNSPECIFIED || scope === CACHE_SCOPE_PROGRAM) return false;
+  throw invalidField('execution_options.cache_scope', `${scope} is not a scope`);
+}
+
+function strategyOf(strategy: WireStrategy): RoutingStrategy | undefined {
+  if (strategy === WireStrategy.ROUTING_STRATEGY_UNSPECIFIED) return undefined;
+  const found = (Object.keys(wireStrategies) as RoutingStrategy[]).find((name) => wireStrategies[name] === strategy);
+  if (found === undefined) throw invalidField('execution_options.routing_strategy', `${strategy} is not a strategy`);
+  return found;
+}
+
+const wireStrategies: Readonly<Record<RoutingStrategy, WireStrategy>> = {
+  native_first: WireStrategy.ROUTING_STRATEGY_NATIVE_FIRST,
+  python_first: WireStrategy.ROUTING_STRATEGY_PYTHON_FIRST,
+  performance_based: WireStrategy.ROUTING_STRATEGY_PERFORMANCE_BASED,
+};
+
+function engineOf(engine: WireEngine, field = 'engine'): EngineName | undefined {
   if (engine === WireEngine.ENGINE_UNSPECIFIED) return undefined;
   const found = (Object.keys(wireEngines) as EngineName[]).find((name) => wireEngines[name] === engine);
-  if (found === undefined) throw invalidField('execution_options.engine', `${engine} is not an engine`);
+  if (found === undefined) throw invalidField(`execution_options.${field}`, `${engine} is not an engine`);
   return found;
 }
 
@@ -132,6 +163,9 @@ export function toWireExecution(execution: Execution, kind: PayloadKind, ctx: Ca
     etag: etagOf(execution),
     createTime: execution.createTime,
     updateTime: execution.updateTime,
+    moduleId: execution.moduleId,
+    module: execution.moduleName,
+    shadow: undefined,
   };
 }
 
@@ -151,6 +185,12 @@ function toWireError(fault: ExecutionFault, isAdmin: boolean): ExecutionError {
   };
 }
 
+/** How a run would begin, as callers see it. */
+export function toWirePrompt({ predictor, messages, options, engine, version }: PromptView): RenderPromptResponse {
+  const plainOptions = plainFromJson(options) as Record<string, unknown>;
+  return { predictor, messages: [...messages], options: plainOptions, engine: wireEngines[engine], version };
+}
+
 /** How an attached call answers. */
 export function toWireResult(result: ExecuteResult, kind: PayloadKind): ExecutionResult {
   return {
@@ -162,6 +202,8 @@ export function toWireResult(result: ExecuteResult, kind: PayloadKind): Executio
     engine: wireEngines[result.engine],
     programId: result.programId,
     version: result.version,
+    cacheHit: result.cacheHit ?? false,
+    degraded: result.degraded ?? false,
   };
 }
 

@@ -1,6 +1,6 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { Dispatcher } from 'undici';
-import { ChatReply, readingFailure } from './chat-reply.ts';
+import { type ChatReply, readingFailure } from './chat-reply.ts';
 import { EventStream } from './event-stream.ts';
 import { AttemptFailure, retryAfterOf, statusFailure, unavailable, unreadable } from './failure.ts';
 import type { FieldText } from './field-text.ts';
@@ -32,12 +32,18 @@ export class ChatCall implements Dispatcher.DispatchHandler {
   #headers: Headers = {};
   #over = false;
 
-  constructor(call: { host: string; apiKey: string; fieldText?: FieldText | undefined; wasShown: () => boolean }) {
+  constructor(call: {
+    host: string;
+    apiKey: string;
+    reply: ChatReply;
+    fieldText?: FieldText | undefined;
+    wasShown: () => boolean;
+  }) {
     this.#host = call.host;
     this.#apiKey = call.apiKey;
     this.#fieldText = call.fieldText;
     this.#wasShown = call.wasShown;
-    this.#reply = new ChatReply(call.apiKey);
+    this.#reply = call.reply;
     const { promise, resolve, reject } = Promise.withResolvers<ChatReply>();
     this.settled = promise;
     this.#resolve = resolve;
@@ -57,6 +63,12 @@ export class ChatCall implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
     this.#status = status;
     this.#headers = headers;
+    const encoding = String(headers['content-encoding'] ?? 'identity').slice(0, 20);
+    if (status < 300 && !/^(?:identity)?$/i.test(encoding)) {
+      // Never unpacked: nobody asked for it, and a few bytes could become gigabytes.
+      this.#fail(unreadable("The language model's endpoint answered in a packed form that was not asked for"));
+      return;
+    }
     const isStream = status === 200 && String(headers['content-type'] ?? '').startsWith('text/event-stream');
     if (isStream) this.#events = new EventStream((data) => this.#onEvent(data));
   }
@@ -98,6 +110,9 @@ export class ChatCall implements Dispatcher.DispatchHandler {
           return;
         }
       } else {
+        if (String(this.#headers['content-type'] ?? '').startsWith('text/html')) {
+          throw unreadable("The language model's endpoint answered with a page in place of a completion");
+        }
         this.#reply.readWhole(Buffer.concat(this.#parts));
         this.#fieldText?.push(this.#reply.text);
       }
@@ -113,6 +128,10 @@ export class ChatCall implements Dispatcher.DispatchHandler {
     const code = String((error as { code?: unknown }).code ?? error.name);
     if (this.#status >= 200 && this.#status < 300) {
       this.#fail(this.#brokenOff(error));
+      return;
+    }
+    if (code === 'PRIVATE_ADDRESS') {
+      this.#fail(privateAddress());
       return;
     }
     if (code === 'UND_ERR_INVALID_ARG') {
@@ -173,6 +192,12 @@ export class ChatCall implements Dispatcher.DispatchHandler {
       return unreadable("The language model's reply broke off after text of it had been shown", cause);
     return unavailable("The language model's reply broke off", cause);
   }
+}
+
+function privateAddress(): AttemptFailure {
+  const message = "The language model's address leads to a private one, which is not allowed";
+  const metadata = { rule: 'PRIVATE_ADDRESS' };
+  return new AttemptFailure(new AppError('LM_NOT_CONFIGURED', message, { metadata }), false);
 }
 
 function unreadableRequest(): AttemptFailure {

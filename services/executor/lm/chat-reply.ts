@@ -1,15 +1,19 @@
-import { AttemptFailure, errorObjectFailure, unreadable } from './failure.ts';
+import { AttemptFailure, errorObjectFailure, refusedAnswer, unreadable } from './failure.ts';
 
 /** The longest completion that is taken, in characters. */
 export const textCharsMax = 8 * 1024 * 1024;
 
-/** A reply as it grows out of a whole answer or out of a stream's events. */
-export class ChatReply {
+/** A JSON object of an answer. */
+export type Json = Record<string, unknown>;
+
+/** A reply as it grows out of a whole answer or out of a stream's events; each provider's form has its own. */
+export abstract class ChatReply {
   text = '';
   promptTokens = 0;
   completionTokens = 0;
+  /** In OpenAI's words: `stop`, `length`, `tool_calls`; another word as the endpoint says it; empty if unknown. */
   finishReason = '';
-  /** True once a stream has said `[DONE]`. */
+  /** True once a stream has said that it is over. */
   done = false;
   readonly #apiKey: string;
 
@@ -17,7 +21,7 @@ export class ChatReply {
     this.#apiKey = apiKey;
   }
 
-  /** Reads a whole answer. */
+  /** Reads a whole answer. Throws an AttemptFailure if it is none. */
   readWhole(bytes: Buffer): void {
     let text: string;
     try {
@@ -25,59 +29,59 @@ export class ChatReply {
     } catch (error) {
       throw unreadable("The language model's endpoint answered with bytes that are not UTF-8", error);
     }
-    const body = this.#parse(text);
-    const choice = this.#choice(body);
-    if (choice === undefined || !isObject(choice.message)) {
-      throw unreadable("The language model's endpoint answered without a message");
-    }
-    this.#grow(contentOf(choice.message));
+    this.takeWhole(this.#parse(text));
   }
 
-  /** Reads one event of a stream and returns the text that it adds. */
+  /** Reads one event of a stream and returns the text that it adds. Throws an AttemptFailure if it is none. */
   readEvent(data: string): string {
     if (this.done) return '';
     if (data === '[DONE]' || data.trim() === '[DONE]') {
       this.done = true;
       return '';
     }
-    const choice = this.#choice(this.#parse(data));
-    const delta = choice?.delta ?? choice?.message;
-    return isObject(delta) ? this.#grow(contentOf(delta)) : '';
+    return this.takeEvent(this.#parse(data));
   }
 
-  #parse(text: string): Record<string, unknown> {
+  /** Reads a whole answer's object. */
+  protected abstract takeWhole(body: Json): void;
+
+  /** Reads an event's object and returns the text that it adds. */
+  protected abstract takeEvent(body: Json): string;
+
+  /** Appends text and returns it. */
+  protected grow(text: string): string {
+    this.text += text;
+    if (this.text.length > textCharsMax) throw unreadable('The language model answered with more than 8 MiB of text');
+    return text;
+  }
+
+  /** Notes why the model stopped; `words` say it in OpenAI's. Throws if it is one of `refusals`. */
+  protected finish(reason: unknown, words: Readonly<Record<string, string>>, refusals: readonly string[]): void {
+    if (typeof reason !== 'string' || reason === '') return;
+    const said = reason.slice(0, 64);
+    if (refusals.includes(said)) throw refusedAnswer(said);
+    this.finishReason = Object.hasOwn(words, said) ? words[said]! : said;
+  }
+
+  #parse(text: string): Json {
     let body: unknown;
     try {
       body = JSON.parse(text);
     } catch (error) {
       throw unreadable("The language model's endpoint answered with something that is not JSON", error);
     }
+    // Gemini wraps some errors into a list.
+    if (Array.isArray(body) && isObject(body[0]) && body[0].error !== undefined) body = body[0];
     if (!isObject(body))
       throw unreadable("The language model's endpoint answered with something that is not a completion");
     if (body.error !== undefined && body.error !== null) throw errorObjectFailure(body.error, this.#apiKey);
     return body;
   }
+}
 
-  // The first choice; usage stands beside it and, at a stream's end, alone.
-  #choice(body: Record<string, unknown>): Record<string, unknown> | undefined {
-    const usage = body.usage;
-    if (isObject(usage)) {
-      this.promptTokens = countOf(usage.prompt_tokens) ?? this.promptTokens;
-      this.completionTokens = countOf(usage.completion_tokens) ?? this.completionTokens;
-    }
-    const choices = body.choices;
-    const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
-    if (!isObject(choice)) return undefined;
-    const finish = choice.finish_reason;
-    if (typeof finish === 'string') this.finishReason = finish.slice(0, 64);
-    return choice;
-  }
-
-  #grow(text: string): string {
-    this.text += text;
-    if (this.text.length > textCharsMax) throw unreadable('The language model answered with more than 8 MiB of text');
-    return text;
-  }
+/** What a reply without a message is. */
+export function withoutMessage(): AttemptFailure {
+  return unreadable("The language model's endpoint answered without a message");
 }
 
 /** Turns whatever reading threw into an attempt's failure. */
@@ -88,17 +92,17 @@ export function readingFailure(error: unknown): AttemptFailure {
   return unreadable("The language model's endpoint answered with bytes that are not UTF-8", error);
 }
 
-function contentOf(message: Record<string, unknown>): string {
-  const content = message.content;
-  if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) return '';
-  return content.map((part) => (isObject(part) && typeof part.text === 'string' ? part.text : '')).join('');
-}
-
-function countOf(value: unknown): number | undefined {
+/** A count of tokens, or undefined for what is none. */
+export function countOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** True for a JSON object. */
+export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The objects of a list; none for what is no list. */
+export function objectsOf(value: unknown): Json[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
 }

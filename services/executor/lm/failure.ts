@@ -45,6 +45,13 @@ export function unreadable(message: string, cause?: unknown): AttemptFailure {
   return new AttemptFailure(new AppError('LM_REPLY_UNREADABLE', message, { cause, category: 'lm' }), false);
 }
 
+/** The model, or its provider's rules, said that there will be no answer: asking again would not change it. */
+export function refusedAnswer(word: string): AttemptFailure {
+  const message = `The language model refused to answer (${word})`;
+  const metadata = { finish_reason: word };
+  return new AttemptFailure(new AppError('LM_ERROR', message, { metadata, retryable: false }), false);
+}
+
 /** Reads an answer of another status than 200. The provider's words are shortened and freed of keys. */
 export function statusFailure(
   status: number,
@@ -52,19 +59,20 @@ export function statusFailure(
   askedMs: number | undefined,
   apiKey: string,
 ): AttemptFailure {
-  const said = providerMessage(body, apiKey);
+  const { said, isKeyRefused, delayMs } = providerWords(body, apiKey);
   const metadata = { status: String(status) };
   if (status === 429) {
-    return passing('LM_RATE_LIMITED', withWords('The language model is rate limited', said), { metadata }, askedMs);
+    const message = withWords('The language model is rate limited', said);
+    return passing('LM_RATE_LIMITED', message, { metadata }, askedMs ?? delayMs);
   }
   const answered = withWords(`The language model's endpoint answered with status ${status}`, said);
   if (status >= 500 || status === 408 || status === 425) {
     // 501 and 505 will not change by asking again.
     if (status === 501 || status === 505) return refused(status, said);
-    return passing('LM_UNAVAILABLE', answered, { metadata }, askedMs);
+    return passing('LM_UNAVAILABLE', answered, { metadata }, askedMs ?? delayMs);
   }
   // The provider's words would quote a part of the key.
-  if (status === 401 || status === 403) {
+  if (status === 401 || status === 403 || isKeyRefused) {
     const message = "The language model's endpoint refused the credential";
     return new AttemptFailure(new AppError('LM_ERROR', message, { metadata, retryable: false }), false);
   }
@@ -80,10 +88,27 @@ function refused(status: number, said: string): AttemptFailure {
   );
 }
 
-/** An error event inside a stream or a 200 answer, in the provider's form `{"error": {message, code}}`. */
+// What providers call their errors where no status stands beside them.
+const statuses: Readonly<Record<string, number>> = {
+  overloaded_error: 529,
+  rate_limit_error: 429,
+  rate_limit_exceeded: 429,
+  api_error: 500,
+  server_error: 500,
+  timeout_error: 504,
+  authentication_error: 401,
+  permission_error: 403,
+  not_found_error: 404,
+  request_too_large: 413,
+};
+
+/** An error inside a stream or a 200 answer, in the form `{message, code}`, `{message, type}` or `{message, code, status}`. */
 export function errorObjectFailure(error: unknown, apiKey: string): AttemptFailure {
-  const code = Number((error as { code?: unknown } | null)?.code);
-  const status = Number.isInteger(code) && code >= 400 && code <= 599 ? code : 400;
+  const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown };
+  const number = Number(code);
+  const word = [type, code].find((name) => typeof name === 'string' && Object.hasOwn(statuses, name));
+  const named = word === undefined ? 400 : statuses[word as string]!;
+  const status = Number.isInteger(number) && number >= 400 && number <= 599 ? number : named;
   return statusFailure(status, JSON.stringify({ error }), undefined, apiKey);
 }
 
@@ -100,20 +125,45 @@ export function retryAfterOf(header: (name: string) => string | undefined, nowMs
   return asked === undefined ? undefined : Math.min(Math.max(0, Math.ceil(asked)), dayMs);
 }
 
-function providerMessage(body: string, apiKey: string): string {
+type ProviderError = { message?: unknown; details?: unknown };
+
+function providerWords(
+  body: string,
+  apiKey: string,
+): { said: string; isKeyRefused: boolean; delayMs: number | undefined } {
   let said: unknown;
+  let details: unknown;
   try {
-    const parsed = JSON.parse(body) as {
-      error?: { message?: unknown } | string;
-      message?: unknown;
-      detail?: unknown;
-    } | null;
+    const read: unknown = JSON.parse(body);
+    // Gemini wraps some errors into a list.
+    const parsed = (Array.isArray(read) ? read[0] : read) as
+      | ({ error?: ProviderError | string; detail?: unknown } & ProviderError)
+      | null;
     const error = parsed?.error;
     said = typeof error === 'string' ? error : (error?.message ?? parsed?.message ?? parsed?.detail);
+    details = typeof error === 'object' ? error?.details : undefined;
   } catch {
     // An HTML page or the like tells the caller nothing.
   }
-  return typeof said === 'string' ? withoutSecrets(said, apiKey).slice(0, messageCharsMax).toWellFormed() : '';
+  return {
+    said: typeof said === 'string' ? withoutSecrets(said, apiKey).slice(0, messageCharsMax).toWellFormed() : '',
+    ...readDetails(details),
+  };
+}
+
+// Gemini says beside the message, and nowhere else, that it was the key and how long to wait.
+function readDetails(details: unknown): { isKeyRefused: boolean; delayMs: number | undefined } {
+  let isKeyRefused = false;
+  let delayMs: number | undefined;
+  for (const detail of Array.isArray(details)
+    ? (details as ({ reason?: unknown; retryDelay?: unknown } | null)[])
+    : []) {
+    if (detail?.reason === 'API_KEY_INVALID') isKeyRefused = true;
+    const seconds =
+      typeof detail?.retryDelay === 'string' ? /^(\d{1,6}(?:\.\d{1,9})?)s$/.exec(detail.retryDelay) : null;
+    if (seconds !== null) delayMs = Math.min(Math.ceil(Number(seconds[1]) * 1000), dayMs);
+  }
+  return { isKeyRefused, delayMs };
 }
 
 function withoutSecrets(text: string, apiKey: string): string {

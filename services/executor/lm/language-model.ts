@@ -1,5 +1,5 @@
 import type { OutputField } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
-import type { LmEndpoint } from '../engine/engine.ts';
+import type { LmEndpoint, LmProvider } from '../engine/engine.ts';
 
 /** One chat message of plain text. */
 export type LmMessage = { readonly role: string; readonly content: string };
@@ -21,6 +21,42 @@ export type LmRequest = {
 /** A piece of a field's text that no later piece takes back. */
 export type LmText = { readonly field: string; readonly text: string };
 
+/** One call as it ended, for whoever keeps such things; it holds no credential. */
+export type LmCallRecord = {
+  /** The language model that answered, or the last that was asked. */
+  readonly slug: string;
+  readonly provider: LmProvider;
+  /** In DSPy's form, `openai/NAME`. */
+  readonly model: string;
+  /** SHA-256 of the request as the first language model would get it: equal requests have equal hashes. */
+  readonly requestHash: Buffer;
+  /** What it was asked; not to be kept beyond the run. */
+  readonly messages: readonly LmMessage[];
+  /** What it said; undefined if the call failed. */
+  readonly text: string | undefined;
+  readonly finishReason: string;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** In US dollars; undefined if the language model has no prices. */
+  readonly cost: number | undefined;
+  /** Milliseconds with all attempts, waits and fallbacks. */
+  readonly durationMs: number;
+  /** How often an endpoint was asked; 0 if none was. */
+  readonly attempts: number;
+  /** Why it failed; empty if it did not. */
+  readonly reason: string;
+};
+
+/** What keeps the calls of one execution, for its figures and for a run that begins anew. */
+export type LmCalls = {
+  /** See `LmContext.onCall`. */
+  readonly onCall: (call: LmCallRecord) => Promise<void> | undefined;
+  /** See `LmContext.recall`. */
+  readonly recall: (requestHash: Buffer) => LmCompletion | undefined;
+  /** Says that the run begins anew: what was answered so far is given again. */
+  rewind(): void;
+};
+
 /** What surrounds one call. */
 export type LmContext = {
   /** Ends the call at once and closes its socket. */
@@ -31,6 +67,10 @@ export type LmContext = {
   readonly traceparent: string;
   /** Given, a stream is asked for and text of the fields is shown as it comes. */
   readonly onText?: ((text: LmText) => void) | undefined;
+  /** Told once of each call as it ended; the call waits for what it gives back. What it throws, the call throws. */
+  readonly onCall?: ((call: LmCallRecord) => Promise<void> | undefined) | undefined;
+  /** Asked before anything is sent: an answer that was recorded earlier for the same request is given in place of a new one. */
+  readonly recall?: ((requestHash: Buffer) => LmCompletion | undefined) | undefined;
 };
 
 /** What the model said. */

@@ -1,4 +1,6 @@
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { apiKey, chatText, context, failure, useLmClient } from '../test-support/lm-client.ts';
 
@@ -84,6 +86,8 @@ describe('a hostile reply', () => {
     ['a stream of garbage', stream, ['data: {nonsense\n\n']],
     ['a stream that is not UTF-8', stream, [Buffer.from([0x64, 0xff, 0xff, 0xff])]],
     ['nine megabytes', undefined, [Buffer.alloc(9 * 1024 * 1024, 'x')]],
+    ['a page in place of JSON', 'text/html; charset=utf-8', ['{"choices":[{"message":{"content":"x"}}]}']],
+    ['a stream of control characters', stream, ['data: \u0000\u0001\u001b[2J\n\n']],
     ['an event without end', stream, [Buffer.from('data: '), Buffer.alloc(9 * 1024 * 1024, 'x')]],
   ];
   it.each(garbage)('of %s is unreadable, and is not asked for again', async (_name, contentType, writes) => {
@@ -117,6 +121,26 @@ describe('a hostile reply', () => {
     });
     const error = await failure(client.complete(request(), context({ onText: () => {} })));
     expect([error.reason, lm.calls]).toEqual(['LM_REPLY_UNREADABLE', 1]);
+  });
+
+  it('that is packed is never unpacked', async () => {
+    const server = createHttpServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+      response.end(gzipSync(Buffer.alloc(32 * 1024 * 1024)));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const apiBase = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+    const error = await failure(client.complete(request({}, { apiBase }), context()));
+    expect([error.reason, error.message.includes('packed')]).toEqual(['LM_REPLY_UNREADABLE', true]);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('that drips is ended by the time that an attempt may take', async () => {
+    lm.enqueue({ kind: 'raw', writes: Array.from({ length: 200 }, () => ' '), gapMs: 20 });
+    const startMs = performance.now();
+    const error = await failure(client.complete(request({ maxRetries: 0 }, { timeoutMs: 200 }), context()));
+    expect([error.reason, performance.now() - startMs < 2_000]).toEqual(['LM_UNAVAILABLE', true]);
+    await expect.poll(() => lm.requests[0]?.closedByClient).toBe(true);
   });
 
   it('that never ends is ended by the deadline, and its socket closed', async () => {

@@ -1,20 +1,24 @@
-import type { Tracer } from '@opentelemetry/api';
+import { hash } from 'node:crypto';
+import { createNoopMeter, type Meter, type Tracer } from '@opentelemetry/api';
+import { AppError } from '@signet/kit/error/app-error.ts';
+import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { createGuardedAgent } from '@signet/kit/net/guarded-agent.ts';
+import type { Resolver } from '@signet/kit/net/guarded-lookup.ts';
 import { Agent } from 'undici';
+import type { LmEndpoint } from '../engine/engine.ts';
+import { type AskDeps, type Asking, askEndpoint, type Letter, writeLetter } from './ask-endpoint.ts';
+import type { BreakerOptions } from './breaker.ts';
 import { CallBound } from './call-bound.ts';
-import { ChatCall } from './chat-call.ts';
-import type { ChatReply } from './chat-reply.ts';
-import { type ChatSpan, startChatSpan } from './chat-span.ts';
-import { type LmAddress, resolveEndpoint } from './endpoint-address.ts';
+import { EndpointGuards } from './endpoint-guard.ts';
 import { AttemptFailure } from './failure.ts';
-import { createFieldText } from './field-text.ts';
-import type { LanguageModel, LmCompletion, LmContext, LmRequest } from './language-model.ts';
-import { requestBody } from './request-body.ts';
+import type { LanguageModel, LmCallRecord, LmCompletion, LmContext, LmRequest } from './language-model.ts';
+import { createLmInstruments } from './lm-instruments.ts';
+import { priceOf } from './price.ts';
 
-const retriesDefault = 2;
-const backoffFirstMs = 200;
-const backoffMaxMs = 5_000;
 // Longer waits are the caller's to decide: the error tells when to come back.
-const retryAfterMaxMs = 20_000;
+const waitMaxMs = 20_000;
+// With another language model to ask, waiting is the worse way.
+const waitBeforeFallbackMs = 1_000;
 
 /** How the client may be set up. */
 export type LmClientOptions = {
@@ -22,10 +26,15 @@ export type LmClientOptions = {
   readonly connectionMax?: number;
   /** How long an endpoint may be silent within a call. Default 300 s. */
   readonly silenceMaxMs?: number;
+  /** How long a connection may take. Default 5 s. */
+  readonly connectMaxMs?: number;
+  readonly breaker?: BreakerOptions;
+  /** Finds the addresses of endpoints that must be public. Default: the system's resolver. */
+  readonly resolve?: Resolver;
 };
 
-/** What the client needs. */
-export type LmClientDeps = { readonly tracer: Tracer };
+/** What the client needs; without a meter nothing is counted. */
+export type LmClientDeps = { readonly tracer: Tracer; readonly meter?: Meter };
 
 /** The one client for language models: connections are kept alive and bounded per origin. */
 export type LmClient = LanguageModel & {
@@ -36,97 +45,133 @@ export type LmClient = LanguageModel & {
 /** Makes the client. */
 export function createLmClient(deps: LmClientDeps, options: LmClientOptions = {}): LmClient {
   const silenceMaxMs = options.silenceMaxMs ?? 300_000;
-  const agent = new Agent({
+  const connections = {
     connections: options.connectionMax ?? 512,
     keepAliveTimeout: 30_000,
-    connectTimeout: 5_000,
+    connectTimeout: options.connectMaxMs ?? 5_000,
     headersTimeout: silenceMaxMs,
     bodyTimeout: silenceMaxMs,
     allowH2: false,
-  });
-  const outer = { agent, tracer: deps.tracer };
-  return { complete: (request, ctx) => complete(outer, request, ctx), close: () => agent.destroy() };
+  };
+  const guards = new EndpointGuards(options.breaker ?? {});
+  const asks: AskDeps = {
+    tracer: deps.tracer,
+    anywhere: new Agent(connections),
+    publicOnly: createGuardedAgent(connections, options.resolve),
+    guards,
+    instruments: createLmInstruments(deps.meter ?? createNoopMeter(), { openBreakers: () => guards.open() }),
+  };
+  return {
+    complete: (request, ctx) => complete(asks, request, ctx),
+    close: async () => void (await Promise.all([asks.anywhere.destroy(), asks.publicOnly.destroy()])),
+  };
 }
 
-type Outer = { readonly agent: Agent; readonly tracer: Tracer };
-
-async function complete({ agent, tracer }: Outer, request: LmRequest, ctx: LmContext): Promise<LmCompletion> {
-  const address = resolveEndpoint(request.endpoint);
-  const span = startChatSpan(tracer, request, address, ctx);
-  const bound = new CallBound(ctx);
+async function complete(deps: AskDeps, request: LmRequest, ctx: LmContext): Promise<LmCompletion> {
+  const { onCall, recall } = ctx;
+  const call: Call = { attempts: 0, wasShown: false, endpoint: request.endpoint };
+  if (onCall === undefined && recall === undefined) return askInTurn(deps, request, ctx, call);
+  const startMs = performance.now();
+  const letter = writeLetter(request, ctx.onText !== undefined);
+  const requestHash = hashOf(request, letter);
+  const recalled = recall?.(requestHash);
+  if (recalled !== undefined) return recalled;
+  const seen = { call, requestHash, startMs, messages: request.messages };
+  let completion: LmCompletion;
   try {
-    const completion = await attempts(agent, request, ctx, { address, span, bound });
-    span.succeed(completion);
-    return completion;
+    completion = await askInTurn(deps, request, ctx, call, letter);
   } catch (error) {
-    const failure = error instanceof AttemptFailure ? error.error : error;
-    span.fail(failure);
-    throw failure;
+    await onCall?.(recordOf(seen, undefined, normalizeError(error).reason));
+    throw error;
+  }
+  await onCall?.(recordOf(seen, completion, ''));
+  return completion;
+}
+
+// Whether somebody listens to the text must not tell two equal requests apart.
+function hashOf(request: LmRequest, { provider, stream, written }: Letter): Buffer {
+  return hash('sha256', stream ? provider.write(request, false).body : written.body, 'buffer');
+}
+
+/** What changes while a call goes from endpoint to endpoint. */
+type Call = { attempts: number; wasShown: boolean; endpoint: LmEndpoint };
+
+/** Asks the endpoint and, while it cannot answer and nothing was shown, its fallbacks in order. */
+async function askInTurn(
+  deps: AskDeps,
+  request: LmRequest,
+  ctx: LmContext,
+  call: Call,
+  first?: Letter,
+): Promise<LmCompletion> {
+  const bound = new CallBound(ctx);
+  const asking: Asking = Object.assign(call, { ctx, bound, waitMaxMs, fallbackOf: '' });
+  const failures: { slug: string; error: AppError }[] = [];
+  const { endpoint } = request;
+  try {
+    for (let next: LmEndpoint | undefined = endpoint, at = 0; next !== undefined; at += 1) {
+      const own: LmRequest = at === 0 ? request : { ...request, endpoint: next };
+      const after: LmEndpoint | undefined = endpoint.fallbacks[at];
+      call.endpoint = next;
+      asking.waitMaxMs = after === undefined ? waitMaxMs : waitBeforeFallbackMs;
+      asking.fallbackOf = at === 0 ? '' : endpoint.slug;
+      try {
+        const letter = (at === 0 ? first : undefined) ?? writeLetter(own, ctx.onText !== undefined);
+        return await askEndpoint(deps, own, letter, asking);
+      } catch (error) {
+        const failure = error instanceof AttemptFailure ? error.error : error;
+        if (!(failure instanceof AppError) || call.wasShown || !mayFallBack(failure, at)) throw failure;
+        failures.push({ slug: next.slug, error: failure });
+        if (after !== undefined) deps.instruments.fellBack(next, failure);
+        next = after;
+      }
+    }
+    throw withFallbacks(failures);
   } finally {
     bound.release();
   }
 }
 
-type Call = { readonly address: LmAddress; readonly span: ChatSpan; readonly bound: CallBound };
-
-async function attempts(agent: Agent, request: LmRequest, ctx: LmContext, call: Call): Promise<LmCompletion> {
-  const body = requestBody(request, ctx.onText !== undefined);
-  const retryMax = request.maxRetries ?? retriesDefault;
-  for (let attempt = 0; ; attempt += 1) {
-    call.bound.check();
-    try {
-      return await attemptOnce(agent, request, ctx, { ...call, body });
-    } catch (error) {
-      if (!(error instanceof AttemptFailure) || !error.repeatable || attempt >= retryMax) throw error;
-      const waitMs = pauseMs(error.askedMs, attempt);
-      if (waitMs > retryAfterMaxMs || waitMs >= call.bound.leftMs()) throw error;
-      call.span.retry(error.error, attempt + 1);
-      await call.bound.pause(waitMs);
-    }
-  }
+// The first endpoint must be away or overloaded; what a fallback lacks besides must not hide that from the next.
+function mayFallBack({ reason, metadata }: AppError, at: number): boolean {
+  if (reason === 'LM_UNAVAILABLE' || reason === 'LM_RATE_LIMITED') return true;
+  if (reason === 'LM_ERROR' && metadata.status?.startsWith('5') === true) return true;
+  return at > 0 && (reason === 'LM_ERROR' || reason === 'LM_NOT_CONFIGURED');
 }
 
-async function attemptOnce(
-  agent: Agent,
-  request: LmRequest,
-  ctx: LmContext,
-  call: Call & { body: string },
-): Promise<LmCompletion> {
-  let streamed = false;
-  const { onText } = ctx;
-  const fieldText =
-    onText &&
-    createFieldText(request, (text) => {
-      streamed = true;
-      onText(text);
-    });
-  const { origin, path, host } = call.address;
-  const { apiKey } = request.endpoint;
-  const chat = new ChatCall({ host, apiKey, fieldText, wasShown: () => streamed });
-  call.bound.watch((error) => chat.interrupt(error));
-  const headers = headersOf(apiKey, call.span.traceparent, onText !== undefined);
-  agent.dispatch({ origin, path, method: 'POST', headers, body: call.body }, chat);
-  return completionOf(await chat.settled, streamed);
+/** The first failure, which is the one of the language model that was asked for, with what became of the others. */
+function withFallbacks(failures: readonly { slug: string; error: AppError }[]): AppError {
+  const [first, ...others] = failures;
+  if (others.length === 0) return first!.error;
+  return first!.error.with({ fallbacks: others.map(({ slug, error }) => `${slug}: ${error.reason}`).join(', ') });
 }
 
-function completionOf(reply: ChatReply, streamed: boolean): LmCompletion {
-  const { promptTokens, completionTokens, finishReason } = reply;
-  // A lone surrogate cannot be written as UTF-8, on no wire and in no row.
-  return { text: reply.text.toWellFormed(), streamed, promptTokens, completionTokens, finishReason };
-}
+type Seen = {
+  readonly call: Call;
+  readonly requestHash: Buffer;
+  readonly startMs: number;
+  readonly messages: LmRequest['messages'];
+};
 
-function headersOf(apiKey: string, traceparent: string, isStream: boolean): Record<string, string> {
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    accept: isStream ? 'text/event-stream, application/json' : 'application/json',
+function recordOf(
+  { call, requestHash, startMs, messages }: Seen,
+  completion: LmCompletion | undefined,
+  reason: string,
+): LmCallRecord {
+  const { slug, provider, model, prices } = call.endpoint;
+  return {
+    slug,
+    provider,
+    model,
+    requestHash,
+    messages,
+    text: completion?.text,
+    finishReason: completion?.finishReason ?? '',
+    promptTokens: completion?.promptTokens ?? 0,
+    completionTokens: completion?.completionTokens ?? 0,
+    cost: completion === undefined ? undefined : priceOf(prices, completion),
+    durationMs: performance.now() - startMs,
+    attempts: call.attempts,
+    reason,
   };
-  if (apiKey !== '') headers.authorization = `Bearer ${apiKey}`;
-  if (traceparent !== '') headers.traceparent = traceparent;
-  return headers;
-}
-
-function pauseMs(askedMs: number, attempt: number): number {
-  const backoffMs = Math.min(backoffFirstMs * 2 ** attempt, backoffMaxMs);
-  // Half of it by chance, so that calls that failed together do not come back together.
-  return Math.max(askedMs, backoffMs / 2 + (Math.random() * backoffMs) / 2);
 }

@@ -44,7 +44,16 @@ describe('ExecuteProgram', () => {
       inputs: question,
       labels: { team: 'blue' },
       metadata: { ticket: 7, adapter_type: 'mine' },
-      executionOptions: { timeoutMs: 5000n, maxRetries: 1, engine: Engine.ENGINE_MOCK, version: 0, lm: '' },
+      executionOptions: {
+        timeoutMs: 5000n,
+        maxRetries: 1,
+        engine: Engine.ENGINE_MOCK,
+        version: 0,
+        lm: '',
+        routingStrategy: 0,
+        shadow: 0,
+        cacheScope: 0,
+      },
     });
     const row = await read(test, executionId);
     const options = { timeout_ms: 5000, max_retries: 1, engine: 'mock' };

@@ -6,13 +6,13 @@ import { traceIdOf, traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
 import type { EngineName } from '../engine/engine.ts';
 import type { EndRow, ExecutionStatus, StartRow } from '../execution/execution.ts';
 import { errorOf, faultOf } from '../execution/fault.ts';
-import { LiveExecution, type LiveExecutions } from '../execution/live.ts';
+import { type Ending, LiveExecution, type LiveExecutions } from '../execution/live.ts';
 import type { Recorder } from '../execution/recorder.ts';
 import { type CheckedInputs, checkInputs, checkRequestId, type ExecuteInput } from './call-input.ts';
 import { executeOnce, type OnceDeps } from './execute-once.ts';
 import type { Gate } from './gate.ts';
 import { type CallPlan, type PlanDeps, planCall } from './plan-call.ts';
-import { type BegunExecution, type RunDeps, runExecution, startExecutionSpan } from './run-execution.ts';
+import { type BegunExecution, type RunDeps, ranModule, runExecution, startExecutionSpan } from './run-execution.ts';
 
 // For the end to be committed and the answer to arrive.
 const answerMarginMs = 100;
@@ -30,6 +30,8 @@ export type ExecuteResult = {
   readonly durationMs: number;
   readonly traceId: string;
   readonly engine: EngineName;
+  readonly cacheHit?: boolean;
+  readonly degraded?: boolean;
   readonly programId: string;
   readonly version: number;
 };
@@ -154,6 +156,8 @@ export function startRow(plan: CallPlan, row: RowInput, trace: CallContext['trac
     traceparent: traceparentOf(trace),
     keyId: ctx.principal?.keyId ?? '',
     retriedFrom: row.retriedFrom || null,
+    moduleId: program.moduleSettings?.id ?? null,
+    moduleName: program.moduleSettings?.name ?? null,
   };
 }
 
@@ -181,14 +185,15 @@ export async function recordInvalid(
     lastSequence: 2,
   };
   await record.finish(end);
-  deps.instruments.ended(plan.engine.name, { status: 'failed', outputsJson: undefined, fault, durationMs }, 0);
+  const ending: Ending = { status: 'failed', outputsJson: undefined, fault, durationMs };
+  deps.instruments.ended(plan.engine.name, ending, 0, ranModule(plan.program));
   endSpan(span, checked.error);
 }
 
 function resultOf(
   plan: CallPlan,
   executionId: string,
-  ending: { status: ExecutionStatus; outputsJson: string | undefined; durationMs: number },
+  ending: Pick<Ending, 'status' | 'outputsJson' | 'durationMs' | 'engine' | 'cacheHit' | 'degraded'>,
   traceId: string,
 ): ExecuteResult {
   return {
@@ -197,7 +202,9 @@ function resultOf(
     outputsJson: ending.outputsJson,
     durationMs: ending.durationMs,
     traceId,
-    engine: plan.engine.name,
+    engine: ending.engine ?? plan.engine.name,
+    cacheHit: ending.cacheHit ?? false,
+    degraded: ending.degraded ?? false,
     programId: plan.program.id,
     version: plan.program.version,
   };

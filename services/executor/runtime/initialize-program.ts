@@ -2,7 +2,7 @@ import type { CallContext } from '@signet/kit/call-context.ts';
 import type { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
-import type { Catalog } from '../catalog/catalog.ts';
+import type { Catalog, LookupContext } from '../catalog/catalog.ts';
 import type { Outcome, RegistryClient, RegistryProgram, Transition } from '../catalog/registry.grpc.ts';
 import { compileProgram } from '../catalog/served-program.ts';
 import { chooseEngine, type Engines } from '../engine/choose-engine.ts';
@@ -29,7 +29,7 @@ const engineLookMs = 200;
 export async function initializeProgram(
   deps: InitializeDeps,
   program: string,
-  ctx: CallContext,
+  ctx: LookupContext,
 ): Promise<RegistryProgram> {
   const transition = await deps.registry.begin(program, ctx);
   // From here on the program is ours to settle, whether or not the caller still waits.
@@ -67,7 +67,14 @@ async function prepare(
       };
     }
     const deadlineMs = Date.now() + prepareMaxMs;
-    return await prepareWhenThere(engine, compiled.engineProgram, { signal: ctx.signal, deadlineMs, trace: ctx.trace });
+    const within = { signal: ctx.signal, deadlineMs, trace: ctx.trace };
+    const prepared = await prepareWhenThere(engine, compiled.engineProgram, within);
+    // A hybrid module is registered on both sides or on neither.
+    const isHybrid = name !== 'mock' && compiled.moduleSettings?.implementation === 'hybrid';
+    const declined = isHybrid
+      ? await declinedByNative(deps, { ...compiled.engineProgram, ...plansOf(prepared) }, within)
+      : '';
+    return declined === '' ? prepared : { errorMessage: `The native engine declined: ${declined}` };
   } catch (thrown) {
     const error: AppError = normalizeError(thrown);
     if (error.reason === 'INTERNAL')
@@ -76,8 +83,30 @@ async function prepare(
   }
 }
 
-/** An engine that is just being started is waited for a while. */
-async function prepareWhenThere(
+// What the Python side made for the native one.
+function plansOf({ planJson, nativeFault }: Prepared): Pick<EngineProgram, 'planJson' | 'nativeFault'> {
+  return { planJson, nativeFault };
+}
+
+/** Why the native engine cannot serve a program; empty if it can. */
+async function declinedByNative(
+  deps: InitializeDeps,
+  program: EngineProgram,
+  ctx: Parameters<Engine['prepare']>[1],
+): Promise<string> {
+  const native = deps.engines.get('native');
+  if (native === undefined) return 'it is not available';
+  if (program.nativeFault !== '') return program.nativeFault;
+  try {
+    await native.prepare(program, ctx);
+    return '';
+  } catch (error) {
+    return normalizeError(error).message;
+  }
+}
+
+/** Prepares a program; an engine that is just being started is waited for a while. */
+export async function prepareWhenThere(
   engine: Engine,
   program: EngineProgram,
   ctx: Parameters<Engine['prepare']>[1],

@@ -1,25 +1,35 @@
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { type JsonValue, jsonFromPlain } from '@signet/signature/json.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
+import { cachedEngine } from '../cache/cached-engine.ts';
+import type { ResultCache } from '../cache/result-cache.ts';
 import type { Catalog, LookupContext } from '../catalog/catalog.ts';
+import type { LanguageModels } from '../catalog/language-models.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
-import { chooseEngine, type Engines, requireEngine } from '../engine/choose-engine.ts';
+import type { Engines } from '../engine/choose-engine.ts';
 import type { Engine, LmEndpoint } from '../engine/engine.ts';
+import type { Router } from '../engine/router.ts';
 import type { RunOptions } from '../execution/execution.ts';
+import type { PlanRefresher } from '../native/plan-refresher.ts';
+import { chooseShadow, chooseShadowAgain } from '../shadow/choose-shadow.ts';
 import { type ExecuteInput, labelsText, metadataOf } from './call-input.ts';
 
 /** What planning a call needs. */
 export type PlanDeps = {
   readonly catalog: Catalog;
   readonly engines: Engines;
-  /** The language model that the environment names; undefined if it names none. */
-  readonly lm: LmEndpoint | undefined;
+  readonly router: Router;
+  readonly plans: PlanRefresher;
+  readonly cache: ResultCache;
+  readonly languageModels: LanguageModels;
 };
 
 /** How one call will be run; nothing of it can be refused any more. */
 export type CallPlan = {
   readonly program: ServedProgram;
   readonly engine: Engine;
+  /** Runs it once more after the answer, for comparison; undefined if nobody asked for that. */
+  readonly shadow: Engine | undefined;
   readonly lm: LmEndpoint | undefined;
   readonly maxRetries: number;
   readonly timeoutMs: number;
@@ -28,6 +38,7 @@ export type CallPlan = {
   readonly metadataJson: string;
 };
 
+const cacheTtlDefaultMs = 300_000;
 const timeoutAttachedMs = 60_000;
 const timeoutDetachedMs = 900_000;
 const timeoutMaxMs = 21_600_000;
@@ -47,12 +58,14 @@ export async function planCall(
   const { options } = input;
   const known = options.version === undefined ? deps.catalog.peek(input.program) : undefined;
   const program = known ?? (await findReady(deps, input.program, options.version ?? 0, ctx));
-  const engine = requireEngine(deps.engines, chooseEngine(program.adapterType, options.engine));
+  deps.plans.look(program);
+  const engine = engineFor(deps, program, options, ctx.principal?.keyId ?? '');
   const hasOptions = Object.keys(options).length > 0;
   return {
     program,
     engine,
-    lm: lmOf(deps, program, engine, options),
+    shadow: chooseShadow(deps.engines, program, options),
+    lm: lmNow(deps, program, options) ?? (await findLm(deps, program, engine, options, ctx)),
     maxRetries: options.max_retries ?? retriesDefault,
     timeoutMs: options.timeout_ms ?? (isDetached ? timeoutDetachedMs : timeoutAttachedMs),
     optionsJson: hasOptions ? JSON.stringify(options) : null,
@@ -64,15 +77,27 @@ export async function planCall(
 /** Plans anew what was accepted before: the program may be archived or deleted since. */
 export async function planClaimed(
   deps: PlanDeps,
-  claim: { programId: string; version: number; options: RunOptions },
+  claim: { programId: string; version: number; options: RunOptions; keyId: string },
   ctx: LookupContext,
 ): Promise<Omit<CallPlan, 'optionsJson' | 'labelsJson' | 'metadataJson'>> {
   const { options } = claim;
   const program = await deps.catalog.resolve(claim.programId, claim.version, ctx, true);
-  const engine = requireEngine(deps.engines, chooseEngine(program.adapterType, options.engine));
-  const lm = lmOf(deps, program, engine, options);
+  deps.plans.look(program);
+  const engine = engineFor(deps, program, options, claim.keyId);
+  const shadow = chooseShadowAgain(deps.engines, program, options);
+  const lm = lmNow(deps, program, options) ?? (await findLm(deps, program, engine, options, ctx));
   const timeoutMs = options.timeout_ms ?? timeoutDetachedMs;
-  return { program, engine, lm, maxRetries: options.max_retries ?? retriesDefault, timeoutMs };
+  return { program, engine, shadow, lm, maxRetries: options.max_retries ?? retriesDefault, timeoutMs };
+}
+
+/** The engine of a call, behind the cache where that is wished: a module's answers are kept unless the call says no, a program's if it says so. */
+function engineFor(deps: PlanDeps, program: ServedProgram, options: RunOptions, keyId: string): Engine {
+  const engine = deps.router.choose(program, options);
+  const isWanted = options.cache ?? program.moduleSettings !== undefined;
+  // A comparison needs two runs.
+  if (!isWanted || options.shadow !== undefined) return engine;
+  const ttlMs = program.moduleSettings?.cacheTtlMs ?? cacheTtlDefaultMs;
+  return cachedEngine(deps.cache, engine, { ttlMs, keyId: options.cache_scope === 'key' ? keyId : '' });
 }
 
 /** Throws PROGRAM_NOT_READY unless the program serves calls. */
@@ -86,7 +111,13 @@ export function requireReady(program: ServedProgram): void {
   throw new AppError('PROGRAM_NOT_READY', message, { metadata: { state, event: 'execute', program: program.slug } });
 }
 
-async function findReady(deps: PlanDeps, name: string, version: number, ctx: LookupContext): Promise<ServedProgram> {
+/** A program that serves, in the version asked for. Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY and VERSION_NOT_FOUND. */
+export async function findReady(
+  deps: Pick<PlanDeps, 'catalog'>,
+  name: string,
+  version: number,
+  ctx: LookupContext,
+): Promise<ServedProgram> {
   const program = await deps.catalog.resolve(name, version, ctx);
   requireReady(program);
   if (version !== 0 && version !== program.servingVersion && !program.isPrepared) {
@@ -108,18 +139,21 @@ function checkOptions({ timeout_ms, max_retries, version }: RunOptions): void {
   if (version !== undefined && version < 0) throw invalidField(field('version'), 'must not be negative');
 }
 
-function lmOf(deps: PlanDeps, program: ServedProgram, engine: Engine, options: RunOptions): LmEndpoint | undefined {
+function lmNow(deps: PlanDeps, program: ServedProgram, options: RunOptions): LmEndpoint | undefined {
+  return deps.languageModels.peek(options.lm ?? program.lm);
+}
+
+// What memory does not have is asked for before anybody is refused. An engine that asks no model needs none, but a name must be right.
+async function findLm(
+  deps: PlanDeps,
+  program: ServedProgram,
+  engine: Engine,
+  options: RunOptions,
+  ctx: LookupContext,
+): Promise<LmEndpoint | undefined> {
   const slug = options.lm ?? program.lm;
-  if (slug !== '' && slug !== 'default') {
-    throw new AppError('LM_NOT_FOUND', `There is no language model \`${slug.slice(0, 100)}\``, {
-      metadata: { resource: slug.slice(0, 100) },
-    });
-  }
-  if (engine.name === 'mock' || deps.lm !== undefined) return deps.lm;
-  throw new AppError(
-    'LM_NOT_CONFIGURED',
-    'No language model is configured: set SIGNET_LM_MODEL, SIGNET_LM_API_BASE and SIGNET_LM_API_KEY',
-  );
+  if (engine.name === 'mock' && (slug === '' || slug === 'default')) return undefined;
+  return deps.languageModels.resolve(slug, ctx);
 }
 
 const plainMetadata = new WeakMap<ServedProgram, string>();

@@ -28,8 +28,8 @@ export async function quickExecute(deps: QuickDeps, input: QuickInput, ctx: Call
   return executeProgram(deps, { ...input, program, options: { ...input.options, engine } }, ctx, 'QuickExecute');
 }
 
-/** Of several callers one prepares the program; the others wait for it. */
-async function makeReady(deps: QuickDeps, resolved: ResolvedProgram, ctx: CallContext): Promise<void> {
+/** Prepares a program; of several callers one does, the others wait for it. */
+export async function makeReady(deps: QuickDeps, resolved: ResolvedProgram, ctx: CallContext): Promise<void> {
   try {
     await initializeProgram(deps, resolved.programId, ctx);
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import type { Handlers } from '@signet/kit/grpc/server.ts';
-import type { ExecutionResult } from '@signet/proto/gen/signet/v1/execution.ts';
+import { ExecutionOptions, type ExecutionResult } from '@signet/proto/gen/signet/v1/execution.ts';
 import { Program } from '@signet/proto/gen/signet/v1/program.ts';
 import type {
   ExecuteProgramRequest,
@@ -15,24 +15,34 @@ import {
   type PayloadKind,
   resultOfExecution,
   toWireLiveEvent,
+  toWirePrompt,
   toWireResult,
 } from '../execution/wire.ts';
-import { checkRequestId, type ExecuteInput } from './call-input.ts';
+import type { ExecuteInput } from './call-input.ts';
+import { type CheckDeps, checkLanguageModel } from './check-language-model.ts';
+import { toWireCheck } from './check-wire.ts';
+import { executeModule, findModuleProgram, type ModuleDeps } from './execute-module.ts';
 import { executeProgram } from './execute-program.ts';
 import { initializeProgram } from './initialize-program.ts';
+import { promoteProgramVersion } from './promote-program-version.ts';
 import { type QuickDeps, quickExecute } from './quick-execute.ts';
+import { renderPrompt } from './render-prompt.ts';
 import { streamProgram } from './stream-program.ts';
 
 /** What the handlers of RuntimeService need. */
-export type RuntimeDeps = QuickDeps & CreateDeps;
+export type RuntimeDeps = ModuleDeps & QuickDeps & CreateDeps & CheckDeps;
 
 /** The handlers of RuntimeService. */
 export function runtimeHandlers(deps: RuntimeDeps): Handlers<typeof RuntimeServiceService> {
   return {
     async initializeProgram({ program, requestId }, ctx) {
-      checkRequestId(requestId);
       const call = { method: 'InitializeProgram', requestId, request: program, codec: Program, ctx };
       return answerOnce(deps, call, () => initializeProgram(deps, program, ctx));
+    },
+    async promoteProgramVersion({ program, version, etag, requestId }, ctx) {
+      const request = { program, version, etag };
+      const call = { method: 'PromoteProgramVersion', requestId, request, codec: Program, ctx };
+      return answerOnce(deps, call, () => promoteProgramVersion(deps, request, ctx));
     },
     async executeProgram(request, ctx) {
       const { input, kind } = fromExecute(request, request.requestId);
@@ -50,6 +60,24 @@ export function runtimeHandlers(deps: RuntimeDeps): Handlers<typeof RuntimeServi
           yield { sequence: BigInt(sequence), executionId, event };
         }
       }
+    },
+    async renderPrompt({ program, inputs, version, engine }, ctx) {
+      const { engine: asked } = fromOptions(ExecutionOptions.fromPartial({ engine }));
+      const input = { program, inputs: fromPayload(inputs, 'inputs').given, version, engine: asked };
+      return toWirePrompt(await renderPrompt(deps, input, ctx));
+    },
+    async checkLanguageModel({ languageModel, timeoutMs }, ctx) {
+      const input = { languageModel, timeoutMs: Number(timeoutMs) };
+      return toWireCheck(await checkLanguageModel(deps, input, ctx));
+    },
+    async executeModule(request, ctx) {
+      const { module } = request;
+      const { input, kind } = fromExecute({ ...request, program: '' }, request.requestId);
+      if (prefersAsync(ctx)) {
+        const program = await findModuleProgram(deps, { module, options: input.options }, ctx);
+        return respondAsync(deps, { ...input, program }, kind, ctx);
+      }
+      return toWireResult(await executeModule(deps, { ...input, module }, ctx), kind);
     },
     async quickExecute(request, ctx) {
       const { given, kind } = fromPayload(request.inputs, 'inputs');

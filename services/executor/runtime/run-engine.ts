@@ -7,6 +7,7 @@ import { parseJson } from '@signet/signature/parse-json.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import type { EngineEvent, EngineRun, LmEndpoint, RunContext } from '../engine/engine.ts';
 import type { LiveExecution } from '../execution/live.ts';
+import type { LmCalls } from '../lm/language-model.ts';
 import type { CallPlan } from './plan-call.ts';
 
 // Engines promise to come back within 2 s of an abort; one that breaks its word is left behind.
@@ -24,12 +25,19 @@ export type EngineCall = {
   readonly caller: Pick<CallContext, 'signal'> | undefined;
   readonly trace: Context;
   readonly onEvent: ((event: EngineEvent) => void) | undefined;
+  /** True to run it in a process of its own. */
+  readonly alone?: boolean;
   /** True if text is to be told as it grows. */
   readonly wantsText: boolean;
+  /** What keeps its calls of language models. */
+  readonly lmCalls: LmCalls;
 };
 
 /** What a run gave, its outputs checked. */
-export type CheckedRun = { readonly run: EngineRun; readonly outputsJson: string };
+export type CheckedRun = CheckedOutputs & { readonly run: EngineRun };
+
+/** Outputs that fit their signature, as they are kept. */
+export type CheckedOutputs = { readonly outputsJson: string; readonly outputs: JsonObject };
 
 /** Runs the engine once and checks what it gave: outputs are as untrusted as any input. Throws the reason of an abort if there was one. */
 export async function runEngine(clock: Clock, call: EngineCall): Promise<CheckedRun> {
@@ -38,7 +46,7 @@ export async function runEngine(clock: Clock, call: EngineCall): Promise<Checked
   try {
     const running = plan.engine.run(plan.program.engineProgram, call.values, call.inputsJson, surroundings);
     const run = await bounded(running, live);
-    return { run, outputsJson: checkOutputs(plan, run.outputsJson) };
+    return { run, ...checkOutputs(plan, run.outputsJson) };
   } catch (error) {
     throw live.abortReason ?? error;
   } finally {
@@ -58,7 +66,11 @@ function bounded(running: Promise<EngineRun>, live: LiveExecution): Promise<Engi
   });
 }
 
-function checkOutputs({ program, engine }: EngineCall['plan'], outputsJson: string): string {
+/** Reads and checks what an engine gave. LM_REPLY_UNREADABLE if it does not fit. */
+export function checkOutputs(
+  { program, engine }: Pick<EngineCall['plan'], 'program' | 'engine'>,
+  outputsJson: string,
+): CheckedOutputs {
   let value: JsonValue;
   try {
     value = parseJson(outputsJson);
@@ -74,9 +86,11 @@ function checkOutputs({ program, engine }: EngineCall['plan'], outputsJson: stri
   const given = (value as JsonObject).entries();
   for (const [name, checked] of result.values) {
     const next = given.next().value;
-    if (next === undefined || next[0] !== name || next[1] !== checked) return writeJson(result.values);
+    if (next === undefined || next[0] !== name || next[1] !== checked) {
+      return { outputsJson: writeJson(result.values), outputs: result.values };
+    }
   }
-  return outputsJson;
+  return { outputsJson, outputs: result.values };
 }
 
 function unfit(engine: string, field: string, description: string, reason: string): AppError {
@@ -92,9 +106,12 @@ class Surroundings implements RunContext {
   readonly deadlineMs: number;
   readonly trace: Context;
   readonly lm: LmEndpoint | undefined;
+  readonly lmCalls: LmCalls;
   readonly maxRetries: number;
   readonly onEvent?: (event: EngineEvent) => void;
   readonly wantsText: boolean;
+  alone: boolean;
+  hasShownText = false;
   private readonly clock: Clock;
   private readonly live: LiveExecution;
   private readonly caller: EngineCall['caller'];
@@ -107,11 +124,19 @@ class Surroundings implements RunContext {
     this.deadlineMs = call.deadlineMs;
     this.trace = call.trace;
     this.lm = call.plan.lm;
+    this.lmCalls = call.lmCalls;
     this.maxRetries = call.plan.maxRetries;
     this.live = call.live;
     this.caller = call.caller;
-    if (call.onEvent !== undefined) this.onEvent = call.onEvent;
+    const { onEvent } = call;
+    if (onEvent !== undefined) {
+      this.onEvent = (event) => {
+        if (event.kind === 'token') this.hasShownText = true;
+        onEvent(event);
+      };
+    }
     this.wantsText = call.wantsText;
+    this.alone = call.alone ?? false;
   }
 
   get signal(): AbortSignal {

@@ -1,30 +1,36 @@
 import { type Context, type Link, type Span, SpanKind, trace } from '@opentelemetry/api';
 import type { CallContext } from '@signet/kit/call-context.ts';
 import type { Clock } from '@signet/kit/clock.ts';
+import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
 import { endSpan } from '@signet/kit/telemetry/span.ts';
 import type { Telemetry } from '@signet/kit/telemetry/telemetry.ts';
 import type { JsonObject } from '@signet/signature/json.ts';
-import type { EngineEvent, EngineRun } from '../engine/engine.ts';
+import type { EngineEvent, EngineName, EngineRun, Routing } from '../engine/engine.ts';
 import type { EndRow } from '../execution/execution.ts';
 import { faultOf } from '../execution/fault.ts';
 import type { Ending, LiveExecution } from '../execution/live.ts';
+import { ExecutionLmCalls, type LmCallDeps, type LmFigures } from '../execution/lm-calls.ts';
+import { CallTape } from '../shadow/call-tape.ts';
+import type { RunFigures } from '../shadow/shadow.ts';
+import { figuresOf, type ShadowRunner } from '../shadow/shadow-runner.ts';
+import type { RanModule } from './module-instruments.ts';
 import type { CallPlan } from './plan-call.ts';
-import { type CheckedRun, runEngine } from './run-engine.ts';
+import { type CheckedRun, checkOutputs, runEngine } from './run-engine.ts';
 import type { RunInstruments } from './run-instruments.ts';
 
 /** What running an execution needs. */
-export type RunDeps = {
+export type RunDeps = LmCallDeps & {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly instruments: RunInstruments;
-  readonly log: Logger;
+  readonly shadowRunner: ShadowRunner;
 };
 
 /** An execution that is recorded and may run now. */
 export type BegunExecution = {
-  readonly plan: Pick<CallPlan, 'program' | 'engine' | 'lm' | 'maxRetries'>;
+  readonly plan: Pick<CallPlan, 'program' | 'engine' | 'shadow' | 'lm' | 'maxRetries'>;
   readonly live: LiveExecution;
   readonly span: Span;
   readonly trace: Context;
@@ -72,26 +78,102 @@ export function startExecutionSpan(
 export async function runExecution(deps: RunDeps, begun: BegunExecution): Promise<Ending> {
   const startedAt = deps.clock.now();
   const engineMs = deps.clock.steadyMs();
-  let checked: CheckedRun | undefined;
-  let failure: unknown;
-  try {
-    checked = await runEngine(deps.clock, begun);
-  } catch (error) {
-    failure = error;
-  }
+  const lmCalls = lmCallsOf(deps, begun);
+  const tape = begun.plan.shadow && new CallTape();
+  const { checked, failure, repeats } = await runAndRepeat(deps, begun, lmCalls, tape);
   const nowMs = deps.clock.steadyMs();
-  const timing = { startedAt, engineMs: nowMs - engineMs, durationMs: round(nowMs - begun.sinceMs) };
-  const { ending, row } = checked === undefined ? failed(begun, failure, timing) : completed(begun, checked, timing);
+  const timing = { startedAt, engineMs: nowMs - engineMs, durationMs: round(nowMs - begun.sinceMs), repeats };
+  const used = { run: checked?.run, lm: lmCalls.figures };
+  const ended = checked === undefined ? failed(begun, failure, timing, used) : completed(begun, checked, timing, used);
+  const { ending } = ended;
+  const row = lmCalls.rows.length === 0 ? ended.row : { ...ended.row, lmCalls: lmCalls.rows };
   try {
     await endExecution(begun, ending, row);
-    deps.instruments.ended(begun.plan.engine.name, ending, tokensOf(checked?.run));
+    const module = ranModule(begun.plan.program, checked?.run.routing);
+    deps.instruments.ended(engineOf(begun, ending), ending, tokensOf(used), module);
   } catch (error) {
     endSpan(begun.span, error);
     throw error;
   }
+  tellRouting(begun.span, checked?.run);
   if (failure !== undefined) logInternal(deps.log, begun.live.id, failure);
   endSpan(begun.span, failure);
+  if (tape !== undefined)
+    beginShadow(deps, begun, { ending, checked, tape, figures: figuresOf(timing.engineMs, used.run, used.lm) });
   return ending;
+}
+
+function engineOf({ plan }: BegunExecution, { engine }: Ending): EngineName {
+  return engine ?? plan.engine.name;
+}
+
+/** What instruments count a program's module by. */
+export function ranModule(program: CallPlan['program'], routing?: Routing): RanModule {
+  return { name: program.moduleSettings?.name ?? program.engineProgram.module, strategy: routing?.strategy };
+}
+
+function tellRouting(span: Span, run: EngineRun | undefined): void {
+  if (run === undefined || !span.isRecording()) return;
+  if (run.cacheHit !== undefined) span.setAttribute('signet.cache.hit', run.cacheHit);
+  const { routing } = run;
+  if (routing === undefined) return;
+  span.setAttributes({
+    'signet.engine': routing.engine,
+    'signet.routing.strategy': routing.strategy ?? 'cache',
+    'signet.routing.reason': routing.reason,
+    'signet.routing.degraded': routing.degraded,
+  });
+}
+
+type Outcome = { readonly checked?: CheckedRun; readonly failure?: unknown; readonly repeats: number };
+
+async function runAndRepeat(
+  deps: RunDeps,
+  begun: BegunExecution,
+  kept: ExecutionLmCalls,
+  tape: CallTape | undefined,
+): Promise<Outcome> {
+  const lmCalls = tape?.over(kept) ?? kept;
+  try {
+    // An earlier owner of the execution may have been answered already.
+    if (begun.caller === undefined && begun.attempts > 1) await kept.load();
+    return { checked: await runEngine(deps.clock, { ...begun, lmCalls }), repeats: 0 };
+  } catch (failure) {
+    if (!mayRunAlone(begun, failure)) return { failure, repeats: 0 };
+  }
+  try {
+    // What the model has answered already is not asked again.
+    lmCalls.rewind();
+    return { checked: await runEngine(deps.clock, { ...begun, lmCalls, alone: true }), repeats: 1 };
+  } catch (failure) {
+    return { failure, repeats: 1 };
+  }
+}
+
+type Compared = {
+  readonly ending: Ending;
+  readonly checked: CheckedRun | undefined;
+  readonly tape: CallTape;
+  readonly figures: RunFigures;
+};
+
+// The answer is given: nothing of this reaches it.
+function beginShadow(deps: RunDeps, begun: BegunExecution, { ending, checked, tape, figures }: Compared): void {
+  const { plan, live, values, inputsJson } = begun;
+  const { program, shadow, lm, maxRetries } = plan;
+  const primaryEngine = engineOf(begun, ending);
+  if (shadow === undefined || primaryEngine === 'mock') return;
+  deps.shadowRunner.begin({
+    executionId: live.id,
+    programId: program.id,
+    slug: program.slug,
+    program: program.engineProgram,
+    engine: shadow,
+    ...{ lm, maxRetries, values, inputsJson, primaryEngine, figures },
+    trace: begun.trace,
+    primary: { calls: tape.calls, outputs: checked?.outputs, failure: ending.fault?.reason ?? '' },
+    readOutputs: (outputsJson) => checkOutputs({ program, engine: shadow }, outputsJson).outputs,
+  });
 }
 
 async function endExecution(begun: BegunExecution, ending: Ending, row: EndRow): Promise<void> {
@@ -100,47 +182,100 @@ async function endExecution(begun: BegunExecution, ending: Ending, row: EndRow):
   begun.live.emit({ kind: 'end', sequence: row.lastSequence + 1, ending });
 }
 
-type Timing = { readonly startedAt: Date; readonly engineMs: number; readonly durationMs: number };
-
-function completed(begun: BegunExecution, { run, outputsJson }: CheckedRun, timing: Timing) {
-  const ending: Ending = { status: 'completed', outputsJson, fault: undefined, durationMs: timing.durationMs };
-  return { ending, row: rowOf(begun, ending, timing, run, null) };
+/**
+ * True for an attached run that was lost together with others: one of them was the cause, and a repetition in a process of its own tells
+ * which. Detached ones are repeated by `runPatiently`.
+ */
+function mayRunAlone({ caller, live }: BegunExecution, failure: unknown): boolean {
+  if (caller === undefined || live.abortReason !== undefined) return false;
+  return failure instanceof AppError && failure.reason === 'WORKER_LOST' && failure.metadata.repeat === 'alone';
 }
 
-function failed(begun: BegunExecution, thrown: unknown, timing: Timing) {
+type Timing = {
+  readonly startedAt: Date;
+  readonly engineMs: number;
+  readonly durationMs: number;
+  /** How often it was run again after its worker was lost. */
+  readonly repeats: number;
+};
+
+/** What a run used, as its engine says and as its calls say, which are also known of a run that failed. */
+type Used = { readonly run: EngineRun | undefined; readonly lm: LmFigures };
+
+function completed(begun: BegunExecution, { outputsJson }: CheckedRun, timing: Timing, used: Used) {
+  const { durationMs } = timing;
+  const { routing, cacheHit = false } = used.run ?? {};
+  const ended = { engine: routing?.engine, cacheHit, degraded: routing?.degraded ?? false };
+  const ending: Ending = { status: 'completed', outputsJson, fault: undefined, durationMs, ...ended };
+  return { ending, row: rowOf(begun, ending, timing, used, null) };
+}
+
+function failed(begun: BegunExecution, thrown: unknown, timing: Timing, used: Used) {
   const fault = faultOf(thrown);
   const status = fault.reason === 'CANCELLED' ? 'cancelled' : 'failed';
   const ending: Ending = { status, outputsJson: undefined, fault, durationMs: timing.durationMs };
-  return { ending, row: rowOf(begun, ending, timing, undefined, fault.reason) };
+  return { ending, row: rowOf(begun, ending, timing, used, fault.reason) };
 }
 
-function rowOf(
-  begun: BegunExecution,
-  ending: Ending,
-  timing: Timing,
-  run: EngineRun | undefined,
-  error: string | null,
-): EndRow {
-  const { plan, live, attempts, caller } = begun;
+function rowOf(begun: BegunExecution, ending: Ending, timing: Timing, used: Used, error: string | null): EndRow {
+  const { plan, live, caller } = begun;
+  const attempts = begun.attempts + timing.repeats;
   // A detached execution has counted its losses itself.
-  const workerLosses = begun.workerLosses + (error === 'WORKER_LOST' && caller !== undefined ? 1 : 0);
-  const tokens = tokensOf(run);
+  const lostAtLast = error === 'WORKER_LOST' && caller !== undefined ? 1 : 0;
+  const workerLosses = begun.workerLosses + timing.repeats + lostAtLast;
+  const tokens = tokensOf(used);
   const engineMs = round(timing.engineMs);
   return {
     status: ending.status,
     outputsJson: ending.outputsJson ?? null,
     errorJson: ending.fault === undefined ? null : JSON.stringify(ending.fault),
     durationMs: ending.durationMs,
-    metricsJson: `{"tokens_in":${run?.tokensIn ?? 0},"tokens_out":${run?.tokensOut ?? 0},"lm_calls":${run?.lmCalls ?? 0},"queue_ms":${round(run?.queueMs ?? 0)},"engine_ms":${engineMs},"attempts":${attempts}}`,
-    traceJson: `[{"step":"${plan.program.engineProgram.module}","implementation":"${plan.engine.name}","started_at":"${timing.startedAt.toISOString()}","duration_ms":${engineMs},"tokens":${tokens},"error":${error === null ? 'null' : `"${error}"`}}]`,
+    metricsJson: metricsOf(used, engineMs, attempts),
+    traceJson: `[{"step":"${plan.program.engineProgram.module}","implementation":"${engineOf(begun, ending)}","started_at":"${timing.startedAt.toISOString()}","duration_ms":${engineMs},"tokens":${tokens},"error":${error === null ? 'null' : `"${error}"`}}]`,
     attempts,
     workerLosses,
     lastSequence: live.nextSequence(),
+    ...(ending.engine === undefined ? {} : { engine: ending.engine }),
   };
 }
 
-function tokensOf(run: EngineRun | undefined): number {
-  return run === undefined ? 0 : run.tokensIn + run.tokensOut;
+// Written by hand, like the trace: it is part of every execution.
+function metricsOf({ run, lm }: Used, engineMs: number, attempts: number): string {
+  const cost = lm.cost === undefined ? '' : `"cost":${Number(lm.cost.toFixed(9))},`;
+  const model = lm.model === '' ? '' : `"lm":${JSON.stringify(lm.slug)},"model":${JSON.stringify(lm.model)},`;
+  return `{"tokens_in":${tokensIn({ run, lm })},"tokens_out":${tokensOut({ run, lm })},${cost}"lm_calls":${Math.max(run?.lmCalls ?? 0, lm.calls)},"lm_ms":${round(lm.lmMs)},${model}"queue_ms":${round(run?.queueMs ?? 0)},"engine_ms":${engineMs},"attempts":${attempts}${cacheText(run)}${handedOverText(run)}${routingText(run?.routing)}}`;
+}
+
+function cacheText(run: EngineRun | undefined): string {
+  return run?.cacheHit === undefined ? '' : `,"cache_hit":${run.cacheHit}`;
+}
+
+function handedOverText(run: EngineRun | undefined): string {
+  return run?.handedOver === undefined || run.handedOver === 0 ? '' : `,"handed_over":${run.handedOver}`;
+}
+
+function routingText(routing: Routing | undefined): string {
+  if (routing === undefined) return '';
+  const { strategy = 'cache', reason, degraded } = routing;
+  return `,"routing":{"strategy":"${strategy}","reason":${JSON.stringify(reason)},"degraded":${degraded}}`;
+}
+
+function tokensOf(used: Used): number {
+  return tokensIn(used) + tokensOut(used);
+}
+
+// Where calls are kept they say it; an engine without calls that anybody keeps says it itself.
+function tokensIn({ run, lm }: Used): number {
+  return lm.calls > 0 ? lm.tokensIn : (run?.tokensIn ?? 0);
+}
+
+function tokensOut({ run, lm }: Used): number {
+  return lm.calls > 0 ? lm.tokensOut : (run?.tokensOut ?? 0);
+}
+
+function lmCallsOf(deps: LmCallDeps, { live, attempts, caller }: BegunExecution): ExecutionLmCalls {
+  const leaseToken = caller === undefined ? live.record.token : undefined;
+  return new ExecutionLmCalls(deps, { executionId: live.id, run: attempts, leaseToken });
 }
 
 function round(ms: number): number {

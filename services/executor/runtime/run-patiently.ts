@@ -11,7 +11,7 @@ const lossPauseMs = 500;
 
 /**
  * Runs a detached execution: nobody waits on the line, so an engine that is not there is waited for until the deadline, and a run whose
- * worker was lost is run again on a fresh one, up to the budget of losses.
+ * worker was lost is run again on one of its own, up to the budget of losses.
  */
 export async function runPatiently(deps: RunDeps, begun: BegunExecution): Promise<Ending> {
   const counts = { attempts: begun.attempts, workerLosses: begun.workerLosses };
@@ -48,6 +48,9 @@ async function insist(run: () => Promise<EngineRun>, ctx: RunContext, counts: Co
         counts.workerLosses++;
         if (counts.workerLosses >= workerLossMax) throw error;
         counts.attempts++;
+        // It may have been the cause: it does not meet others again.
+        ctx.alone = true;
+        ctx.lmCalls?.rewind();
         // Where one worker went others may be going: the pool gets time to see it.
         await pause(lossPauseMs * counts.workerLosses, ctx.signal);
       } else if (reason === 'ENGINE_UNAVAILABLE' || reason === 'QUEUE_FULL') {

@@ -93,7 +93,9 @@ function resultOf({ live, plan, trace }: BegunExecution, ended: Ending): Execute
     outputsJson: ended.outputsJson,
     durationMs: ended.durationMs,
     traceId: traceIdOf(trace),
-    engine: plan.engine.name,
+    engine: ended.engine ?? plan.engine.name,
+    cacheHit: ended.cacheHit ?? false,
+    degraded: ended.degraded ?? false,
     programId: plan.program.id,
     version: plan.program.version,
   };

@@ -24,7 +24,7 @@ export async function answerLmCall(lm: LanguageModel, run: SidecarRun, call: LmC
 async function complete(lm: LanguageModel, run: SidecarRun, call: LmCall): Promise<LmReply> {
   const { lm: endpoint, maxRetries } = run.input;
   if (endpoint === undefined) throw new AppError('LM_NOT_CONFIGURED', 'The program has no language model');
-  const { onText, trace, deadlineMs } = run.ctx;
+  const { onText, trace, deadlineMs, lmCalls } = run.ctx;
   const { predictor, messages, outputFields, promptAdapter } = call;
   run.lmCalls += 1;
   const request = { endpoint, messages, options: optionsOf(call), outputFields, promptAdapter, maxRetries };
@@ -32,7 +32,14 @@ async function complete(lm: LanguageModel, run: SidecarRun, call: LmCall): Promi
     signal: run.signal,
     deadlineMs,
     traceparent: call.traceparent === '' ? traceparentOf(trace) : call.traceparent,
-    onText: onText && ((shown) => onText({ predictor, ...shown })),
+    onCall: lmCalls?.onCall,
+    recall: lmCalls?.recall,
+    onText:
+      onText &&
+      ((shown) => {
+        run.hasEffects = true;
+        onText({ predictor, ...shown });
+      }),
   });
   run.count(completion);
   const { text, streamed, promptTokens, completionTokens, finishReason } = completion;

@@ -46,6 +46,7 @@ function sizeOf({ kind }: ExecutorFrame): number {
   if (kind?.$case === 'start') return kind.value.inputsJson.length + 256;
   if (kind?.$case === 'lmReply' && kind.value.outcome?.$case === 'completion')
     return kind.value.outcome.value.text.length * 3;
+  if (kind?.$case === 'toolReply') return kind.value.observationJson.length + 256;
   if (kind?.$case === 'define')
     return (kind.value.program?.demosJson ?? []).reduce((sum, demo) => sum + demo.length, 65_536);
   return 256;

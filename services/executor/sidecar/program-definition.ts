@@ -1,9 +1,11 @@
 import {
   type Field,
+  type LmCapabilities,
   type ProgramDefinition,
   type Type,
   TypeKind,
 } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
+import { isArray, isObject, type JsonObject } from '@signet/signature/json.ts';
 import { type LoweredField, type LoweredType, lowerSpec } from '@signet/signature/lower.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import type { EngineProgram, LmEndpoint } from '../engine/engine.ts';
@@ -17,7 +19,8 @@ const named = new WeakMap<EngineProgram, Map<string, NamedProgram>>();
  */
 export function nameProgram(program: EngineProgram, lm: LmEndpoint | undefined): NamedProgram {
   const model = lm?.model ?? 'openai/unknown';
-  const key = `${lm?.constrained ?? 'none'} ${model}`;
+  const { jsonSchema = false, jsonObject = false } = lm?.capabilities ?? {};
+  const key = `${jsonSchema ? 'schema' : ''}+${jsonObject ? 'object' : ''} ${model}`;
   let byLm = named.get(program);
   if (byLm === undefined) {
     byLm = new Map();
@@ -25,26 +28,38 @@ export function nameProgram(program: EngineProgram, lm: LmEndpoint | undefined):
   }
   const known = byLm.get(key);
   if (known !== undefined) return known;
-  const made = { ref: `${program.ref} ${key}`, program: writeProgram(program, model, lm?.constrained ?? 'none') };
+  const made = {
+    ref: `${program.ref} ${key}`,
+    program: writeProgram(program, { model, jsonSchema, jsonObject, tools: false }),
+  };
   byLm.set(key, made);
   return made;
 }
 
-function writeProgram(
-  program: EngineProgram,
-  model: string,
-  constrained: LmEndpoint['constrained'],
-): ProgramDefinition {
-  // Whoever is led by a grammar takes schemas too; of others nothing is known, and plain text always works.
-  const structured = constrained !== 'none';
+// Replies carry text alone, so DSPy is told of no model that it calls tools.
+function writeProgram(program: EngineProgram, lm: LmCapabilities): ProgramDefinition {
   return {
     signature: { instructions: program.instructions, fields: lowerSpec(program.signature).map(writeField) },
     module: program.module,
     promptAdapter: program.promptAdapter,
     demosJson: program.demosJson.map((demo) => Buffer.from(demo)),
     lmOptionsJson: Buffer.from(writeJson(program.lmOptions)),
-    lm: { model, jsonSchema: structured, jsonObject: structured, tools: false },
+    moduleConfigJson: writeConfig(program.moduleConfig),
+    lm,
   };
+}
+
+// Where a tool is and how it is called stays with us: Python shows it to the model and no more.
+const toolKeys = ['name', 'description', 'args'];
+
+function writeConfig(config: JsonObject | undefined): Buffer {
+  if (config === undefined) return Buffer.alloc(0);
+  const tools = config.get('tools');
+  if (tools === undefined || !isArray(tools)) return Buffer.from(writeJson(config));
+  const shown = tools.map((tool) =>
+    isObject(tool) ? new Map([...tool].filter(([key]) => toolKeys.includes(key))) : tool,
+  );
+  return Buffer.from(writeJson(new Map([...config, ['tools', shown]])));
 }
 
 function writeField(field: LoweredField): Field {

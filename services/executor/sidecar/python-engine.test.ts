@@ -1,6 +1,6 @@
-import { ROOT_CONTEXT, type Tracer } from '@opentelemetry/api';
+import { createNoopMeter, ROOT_CONTEXT, type Tracer } from '@opentelemetry/api';
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import { parseAddress } from '@signet/kit/config/env.ts';
+import { parseAddresses } from '@signet/kit/config/env.ts';
 import type { AppError } from '@signet/kit/error/app-error.ts';
 import { createLogger } from '@signet/kit/log/logger.ts';
 import { contextFromTraceparent } from '@signet/kit/telemetry/traceparent.ts';
@@ -13,10 +13,13 @@ import { type PythonSidecar, startPythonSidecar } from '../../../test/support/py
 import { type ScriptedLm, type SeenRequest, startScriptedLm } from '../../../test/support/scripted-lm.ts';
 import { engineSuite } from '../engine/engine.suite.ts';
 import type { Engine, EngineProgram, EngineRun, LmEndpoint, RunContext } from '../engine/engine.ts';
+import { lmEndpoint } from '../engine/lm-endpoint.ts';
 import { createLmClient, type LmClient } from '../lm/lm-client.ts';
+import { createToolCaller } from '../tool/call-tool.ts';
 import { createPythonEngine } from './python-engine.ts';
 import { SidecarPool } from './sidecar-pool.ts';
 
+const meter = createNoopMeter();
 const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
 const inputsJson = '{"question":"Who wrote the first program?","context":["Ada Lovelace did."]}';
 
@@ -29,10 +32,10 @@ describe.skipIf(whyNoPython() !== undefined)('on real DSPy', () => {
     const lm = await startScriptedLm({ behaviour: (seen) => ({ kind: isSlow(seen) ? 'silence' : 'answer' }) });
     const client = createLmClient({ tracer });
     const sidecar = await startPythonSidecar({ workers: 1 });
-    const engine = createPythonEngine({ pool: await openPool(sidecar, client, tracer) });
+    const engine = createPythonEngine({ pool: await openPool(sidecar, client, tracer), meter });
     return {
       engine,
-      lm: { model: 'openai/x', apiBase: lm.url, apiKey: '', constrained: 'none' },
+      lm: lmEndpoint({ model: 'openai/x', apiBase: lm.url, apiKey: '', constrained: 'none' }),
       slow: (program) => program,
       async close() {
         await engine.close();
@@ -56,7 +59,7 @@ describe.skipIf(whyNoPython() !== undefined)('programs on real DSPy', { timeout:
     client = createLmClient({ tracer });
     sidecar = await startPythonSidecar({ workers: 1 });
     pool = await openPool(sidecar, client, tracer);
-    engine = createPythonEngine({ pool });
+    engine = createPythonEngine({ pool, meter });
   }, 40_000);
   afterEach(() => {
     lm.reset();
@@ -76,6 +79,7 @@ describe.skipIf(whyNoPython() !== undefined)('programs on real DSPy', { timeout:
       signature: parseSpec(shape.spec ?? 'question: str, context: list[str] -> answer: str, confidence: float'),
       ...{ module: shape.module ?? 'predict', promptAdapter: shape.promptAdapter ?? 'chat' },
       ...{ instructions: '', demosJson: [], lmOptions: new Map([['temperature', new JsonNumber('0.25')]]) },
+      ...{ planJson: '', nativeFault: '' },
     };
   }
 
@@ -89,7 +93,7 @@ describe.skipIf(whyNoPython() !== undefined)('programs on real DSPy', { timeout:
   }
 
   function endpoint(constrained: LmEndpoint['constrained']): LmEndpoint {
-    return { model: 'openai/gpt-x', apiBase: lm.url, apiKey: 'sk-secret', constrained };
+    return lmEndpoint({ model: 'openai/gpt-x', apiBase: lm.url, apiKey: 'sk-secret', constrained });
   }
 
   function failure(work: Promise<unknown>): Promise<AppError> {
@@ -228,8 +232,9 @@ describe.skipIf(whyNoPython() !== undefined)('programs on real DSPy', { timeout:
 });
 
 async function openPool(sidecar: PythonSidecar, lm: LmClient, tracer: Tracer): Promise<SidecarPool> {
-  const deps = { lm, tracer, log: createLogger('test', 'silent'), internalToken: sidecar.token };
-  const pool = new SidecarPool(deps, { address: parseAddress(sidecar.address)! });
+  const tools = createToolCaller({ tracer }, { allowPrivate: true });
+  const deps = { lm, tools, tracer, log: createLogger('test', 'silent'), internalToken: sidecar.token };
+  const pool = new SidecarPool(deps, { addresses: parseAddresses(sidecar.address)! });
   await eventually(() => expect(pool.ready()).toBe(true), 20_000);
   return pool;
 }

@@ -1,16 +1,11 @@
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
-import { type Address, formatAddress } from '@signet/kit/config/env.ts';
+import { isIPv6 } from 'node:net';
+import type { Address } from '@signet/kit/config/env.ts';
+import { resolveReplicas } from '@signet/kit/grpc/replicas.ts';
 
-/** Every address behind a name, as `host:port`: a name without a record, or that fails to resolve, has none. */
-export async function resolveAddresses(address: Address): Promise<string[]> {
-  if (isIP(address.host) !== 0) return [formatAddress(address)];
-  try {
-    const found = await lookup(address.host, { all: true });
-    return [...new Set(found.map(({ address: host }) => formatAddress({ host, port: address.port })))];
-  } catch {
-    return [];
-  }
+/** Every address behind some, as `host:port`: a name without a record, or that fails to resolve, has none. */
+export async function resolveAddresses(addresses: readonly Address[]): Promise<string[]> {
+  const found = await resolveReplicas(addresses);
+  return found.map(({ host, port }) => (isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`));
 }
 
 /** The address of a worker as we reach it: one that listens everywhere is at its supervisor's host. */

@@ -35,11 +35,15 @@ export function moduleFailure(fault: ModuleFault): AppError {
   return new AppError(reason, fault.message, { pythonType: fault.pythonType });
 }
 
+/** The worker whose end took runs with it. */
+export type LostWorker = { readonly name: string; readonly pid: number; readonly isSolo: boolean };
+
 /**
  * Ends a run whose worker died: it may have begun. Its metadata `lm_calls` says how often a model was asked; with 0 it has
- * left no trace outside, since workers reach models only through us. Leaves a `worker_lost` span.
+ * left no trace outside, since workers reach models only through us. `repeat` = `alone` if it was one of many, any of which may have been
+ * the cause, and nothing of it is outside that a repetition would contradict. Leaves a `worker_lost` span.
  */
-export function loseRun(run: SidecarRun, worker: { name: string; pid: number }, tracer: Tracer): void {
+export function loseRun(run: SidecarRun, worker: LostWorker, tracer: Tracer): void {
   if (run.ended) return;
   const attributes = { 'signet.worker': worker.name, 'process.pid': worker.pid, 'error.type': 'WORKER_LOST' };
   const startTime = new Date(run.createdTime.getTime() + (run.startedMs - run.createdMs));
@@ -47,6 +51,7 @@ export function loseRun(run: SidecarRun, worker: { name: string; pid: number }, 
   span.setStatus({ code: SpanStatusCode.ERROR, message: 'WORKER_LOST' });
   span.end();
   const message = 'The worker that ran the program was lost';
-  const metadata = { worker: worker.name, lm_calls: String(run.lmCalls) };
+  const metadata: Record<string, string> = { worker: worker.name, lm_calls: String(run.lmCalls) };
+  if (!worker.isSolo && !run.hasEffects) metadata.repeat = 'alone';
   run.fail(new AppError('WORKER_LOST', message, { metadata, retryAfterMs: 1000 }));
 }

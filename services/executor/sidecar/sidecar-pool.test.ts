@@ -3,9 +3,11 @@ import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@open
 import type { AppError } from '@signet/kit/error/app-error.ts';
 import { createLogger } from '@signet/kit/log/logger.ts';
 import { contextFromTraceparent } from '@signet/kit/telemetry/traceparent.ts';
-import { ProgramDefinition } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
+import { Lane, ProgramDefinition } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 import { afterEach, describe, expect, it } from 'vitest';
+import { lmEndpoint } from '../engine/lm-endpoint.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
+import type { ToolCaller } from '../tool/call-tool.ts';
 import { type FakeSidecar, fakeToken, startFakeSidecar } from './sidecar.fake.ts';
 import { SidecarPool, type SidecarPoolOptions } from './sidecar-pool.ts';
 import type { SidecarRunContext, SidecarRunInput, SidecarRunResult } from './sidecar-run.ts';
@@ -13,7 +15,8 @@ import type { SidecarRunContext, SidecarRunInput, SidecarRunResult } from './sid
 const exporter = new InMemorySpanExporter();
 const tracer = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }).getTracer('test');
 const quiet: LanguageModel = { complete: () => Promise.reject(new Error('no model')) };
-const endpoint = { model: 'openai/x', apiBase: 'http://127.0.0.1:1/v1', apiKey: '', constrained: 'none' } as const;
+const noTools: ToolCaller = { call: async (_tool, name) => `"called ${name}"`, close: async () => {} };
+const endpoint = lmEndpoint({ model: 'openai/x', apiBase: 'http://127.0.0.1:1/v1', apiKey: '', constrained: 'none' });
 
 let sidecar: FakeSidecar | undefined;
 let pool: SidecarPool | undefined;
@@ -26,10 +29,10 @@ afterEach(() => {
 async function open(credits: number[], options: Partial<SidecarPoolOptions> = {}, lm = quiet, token = fakeToken) {
   sidecar = await startFakeSidecar();
   for (const [at, credit] of credits.entries()) await sidecar.addWorker(`w${at}`, credit);
-  const address = { host: '127.0.0.1', port: sidecar.port };
+  const addresses = [{ host: '127.0.0.1', port: sidecar.port }];
   pool = new SidecarPool(
-    { lm, tracer, log: createLogger('test', 'silent'), internalToken: token },
-    { address, ...options },
+    { lm, tools: noTools, tracer, log: createLogger('test', 'silent'), internalToken: token },
+    { addresses, ...options },
   );
   if (token === fakeToken && credits.length > 0) await expect.poll(() => pool?.ready()).toBe(true);
   return { pool, sidecar };
@@ -44,6 +47,8 @@ function input(inputs: object, more: Partial<SidecarRunInput> = {}): SidecarRunI
     lmOptionsJson: '',
     maxRetries: 2,
     executionId: 'e1',
+    tools: new Map(),
+    alone: false,
     ...more,
   };
 }
@@ -247,6 +252,104 @@ describe('a lost worker', () => {
     const work = pool.run(input({ do: 'echo' }), context());
     sidecar.workers[0]!.say({ $case: 'credit', value: { limit: 1 } });
     expect((await work).worker).toBe('w0');
+  });
+});
+
+describe('a solo worker', () => {
+  const alone = { alone: true };
+
+  it('is asked for when a run waits for one, and takes no other run', async () => {
+    const { pool, sidecar } = await open([8]);
+    const work = pool.run(input({ do: 'echo' }, alone), context());
+    await expect.poll(() => Math.max(...sidecar.soloWaiting)).toBe(1);
+    const solo = await sidecar.addWorker('solo', 1, Lane.LANE_SOLO);
+    expect(await work).toMatchObject({ worker: 'solo', lane: 'solo' });
+    const others = await Promise.all(Array.from({ length: 20 }, () => pool.run(input({ do: 'echo' }), context())));
+    expect(others.every(({ worker, lane }) => worker === 'w0' && lane === 'shared')).toBe(true);
+    expect(solo.count('start')).toBe(1);
+    await expect.poll(() => sidecar.soloWaiting.at(-1)).toBe(0);
+  });
+
+  it('gets custom code, unless the allow-list says that it may share', async () => {
+    const { pool, sidecar } = await open([8]);
+    sidecar.sharedNames.push('Kind');
+    await sidecar.addWorker('solo', 1, Lane.LANE_SOLO);
+    const by = (module: string) => ({ named: { ref: module, program: ProgramDefinition.create({ module }) } });
+    await expect
+      .poll(async () => (await pool.run(input({ do: 'echo' }, by('python:Kind')), context())).lane)
+      .toBe('shared');
+    for (const module of ['python:Own', 'best_of_n', 'refine', 'program_of_thought']) {
+      expect((await pool.run(input({ do: 'echo' }, by(module)), context())).lane).toBe('solo');
+    }
+    for (const module of ['predict', 'react', 'multi_chain_comparison']) {
+      expect((await pool.run(input({ do: 'echo' }, by(module)), context())).lane).toBe('shared');
+    }
+  });
+
+  it('that another executor has is waited for, however often it sends a run back', async () => {
+    const { pool, sidecar } = await open([8]);
+    const solo = await sidecar.addWorker('solo', 1, Lane.LANE_SOLO);
+    solo.busy = true;
+    const work = pool.run(input({ do: 'echo' }, alone), context());
+    for (let offers = 1; offers <= 5; offers += 1) {
+      await expect.poll(() => solo.count('start')).toBe(offers);
+      if (offers === 5) solo.busy = false;
+      solo.say({ $case: 'credit', value: { limit: 1 } });
+    }
+    expect((await work).worker).toBe('solo');
+  });
+
+  it('that dies takes its run with it; of a shared one the run may be repeated alone', async () => {
+    const { pool, sidecar } = await open([8]);
+    const solo = await sidecar.addWorker('solo', 1, Lane.LANE_SOLO);
+    const inQuarantine = failure(pool.run(input({ do: 'hang' }, alone), context()));
+    await expect.poll(() => solo.count('start')).toBe(1);
+    solo.kill();
+    expect((await inQuarantine).metadata.repeat).toBeUndefined();
+    const shared = failure(pool.run(input({ do: 'hang' }), context()));
+    await expect.poll(() => sidecar.workers[0]!.count('start')).toBe(1);
+    sidecar.workers[0]!.kill();
+    expect((await shared).metadata.repeat).toBe('alone');
+  });
+
+  it('is no place for a repetition of what was shown to the caller already', async () => {
+    const lm: LanguageModel = {
+      complete(_request, ctx) {
+        ctx.onText?.({ field: 'answer', text: 'Ad' });
+        return new Promise(() => {});
+      },
+    };
+    const { pool, sidecar } = await open([8], {}, lm);
+    const shown: object[] = [];
+    const work = failure(pool.run(input({ do: 'ask' }), context({ onText: (text) => shown.push(text) })));
+    await expect.poll(() => shown.length).toBe(1);
+    sidecar.workers[0]!.kill();
+    expect((await work).metadata.repeat).toBeUndefined();
+  });
+});
+
+describe('a worker that retires', () => {
+  it('keeps its session until its last run has ended, and gets no other', async () => {
+    const { pool, sidecar } = await open([8]);
+    const [old] = sidecar.workers;
+    const control = new AbortController();
+    const work = failure(pool.run(input({ do: 'hang' }), context({ signal: control.signal })));
+    await expect.poll(() => old!.count('start')).toBe(1);
+    old!.say({ $case: 'retiring', value: {} });
+    await sidecar.addWorker('next');
+    await expect.poll(async () => (await pool.run(input({ do: 'echo' }), context())).worker).toBe('next');
+    expect(old!.sessions).toBe(1);
+    control.abort();
+    expect((await work).reason).toBe('CANCELLED');
+    await expect.poll(() => old!.sessions).toBe(0);
+  });
+});
+
+describe('a tool', () => {
+  it('is called here, and its observation goes back', async () => {
+    const { pool, sidecar } = await open([8]);
+    expect((await pool.run(input({ do: 'tool' }), context())).outputsJson).toBe('{"seen":"called lookup"}');
+    expect(sidecar.workers[0]!.count('toolReply')).toBe(1);
   });
 });
 

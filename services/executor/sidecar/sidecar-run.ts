@@ -2,7 +2,8 @@ import type { Context } from '@opentelemetry/api';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { ProgramDefinition, Result, Step } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 import type { LmEndpoint } from '../engine/engine.ts';
-import type { LmCompletion } from '../lm/language-model.ts';
+import type { LmCalls, LmCompletion } from '../lm/language-model.ts';
+import type { Tool } from '../tool/tool.ts';
 
 const timerMsMax = 2 ** 31 - 1;
 // Given as a reason: without one each abort makes a DOMException with its stack.
@@ -23,6 +24,10 @@ export type SidecarRunInput = {
   /** How often a failed LM call is repeated. */
   readonly maxRetries: number;
   readonly executionId: string;
+  /** What its agent may call, by name. */
+  readonly tools: ReadonlyMap<string, Tool>;
+  /** True to keep it away from all other runs. */
+  readonly alone: boolean;
 };
 
 /** What surrounds one run. */
@@ -34,6 +39,8 @@ export type SidecarRunContext = {
   /** Given, models are asked for streams. */
   readonly onText?: ((text: { predictor: string; field: string; text: string }) => void) | undefined;
   readonly onStep?: ((step: Step) => void) | undefined;
+  /** Told of each call of a model, and asked for answers of earlier runs. */
+  readonly lmCalls?: LmCalls | undefined;
 };
 
 /** What a run gave. */
@@ -47,6 +54,7 @@ export type SidecarRunResult = {
   /** Milliseconds that it waited for a place. */
   readonly queueMs: number;
   readonly worker: string;
+  readonly lane: 'shared' | 'solo';
 };
 
 /** A run from being asked for to its end. It ends once: well, badly, by its caller or by its deadline. */
@@ -63,6 +71,8 @@ export class SidecarRun {
   lmCalls = 0;
   /** Calls of a model that have not ended. */
   lmCallsUnderWay = 0;
+  /** True once something of it is outside that a repetition would contradict: text that was shown, a tool that changes things. */
+  hasEffects = false;
   /** The last failure of an LM call: it knows more than what comes back through Python. */
   lmFailure: AppError | undefined;
   #promptTokens = 0;
@@ -117,7 +127,7 @@ export class SidecarRun {
     this.#completionTokens += completion.completionTokens;
   }
 
-  succeed(result: Result, worker: string): void {
+  succeed(result: Result, worker: string, lane: 'shared' | 'solo'): void {
     // An abort costs more than the rest of the end; only what is still asked has to hear of it.
     if (!this.#end(this.lmCallsUnderWay > 0)) return;
     this.#resolve({
@@ -128,6 +138,7 @@ export class SidecarRun {
       ownUs: Number(result.ownUs),
       queueMs: this.startedMs - this.createdMs,
       worker,
+      lane,
     });
   }
 

@@ -1,8 +1,10 @@
 import { Server, ServerCredentials, type ServerDuplexStream, type sendUnaryData, status } from '@grpc/grpc-js';
 import {
-  type CompileProgramResponse,
+  CompileProgramResponse,
   type ExecutorFrame,
   type Field,
+  GetPoolResponse,
+  Lane,
   type LmReply,
   OutputField,
   type SessionRequest,
@@ -11,6 +13,7 @@ import {
   type Start,
   Type,
   TypeKind,
+  Worker,
   type WorkerFrame,
   WorkerState,
 } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
@@ -21,7 +24,7 @@ export const fakeToken = 'fake-internal-token';
 const dialect = { dspy: '3.4.1', jsonRepair: '0.64.5', pydantic: '2.14.3', python: '3.11' };
 const answer = OutputField.create({ name: 'answer', text: true, type: Type.create({ kind: TypeKind.TYPE_KIND_STR }) });
 
-/** One worker of the fake. What a run does is said by `do` in its inputs: echo, ask, hang, raise, return. */
+/** One worker of the fake. What a run does is said by `do` in its inputs: echo, ask, tool, hang, raise, return. */
 export class FakeWorker {
   readonly name: string;
   readonly frames: NonNullable<ExecutorFrame['kind']>[] = [];
@@ -31,12 +34,16 @@ export class FakeWorker {
   state: WorkerState = WorkerState.WORKER_STATE_READY;
   /** While true it reads and says nothing, like a stopped process. */
   frozen = false;
+  /** While true it sends every run back: it has as many as it takes. */
+  busy = false;
   credit: number;
+  readonly lane: Lane;
   readonly #server = new Server({ 'grpc.max_receive_message_length': -1 });
   readonly #streams = new Set<ServerDuplexStream<SessionRequest, SessionResponse>>();
 
-  constructor(name: string, credit: number) {
+  constructor(name: string, credit: number, lane: Lane) {
     this.name = name;
+    this.lane = lane;
     this.credit = credit;
   }
 
@@ -59,6 +66,11 @@ export class FakeWorker {
 
   count($case: NonNullable<ExecutorFrame['kind']>['$case']): number {
     return this.frames.filter((frame) => frame.$case === $case).length;
+  }
+
+  /** Sessions that are open. */
+  get sessions(): number {
+    return this.#streams.size;
   }
 
   #serve(stream: ServerDuplexStream<SessionRequest, SessionResponse>): void {
@@ -88,16 +100,25 @@ export class FakeWorker {
       this.#fail(kind.value.run, 'CANCELLED');
     } else if (kind.$case === 'lmReply') {
       this.#replied(kind.value);
+    } else if (kind.$case === 'toolReply') {
+      this.#succeed(kind.value.run, Buffer.from(`{"seen":${kind.value.observationJson}}`));
     }
   }
 
   #begin(start: Start): void {
     const { run } = start;
+    if (this.busy) {
+      this.#fail(run, 'QUEUE_FULL');
+      return;
+    }
     const inputs = JSON.parse(start.inputsJson.toString()) as { do: string; reason?: string; predictor?: string };
     this.say({ $case: 'step', value: { run, name: 'predict', status: 'started' } });
     if (inputs.do === 'echo') this.#succeed(run, start.inputsJson);
     else if (inputs.do === 'raise') this.#fail(run, inputs.reason ?? 'MODULE_FAILED');
-    else if (inputs.do === 'ask') {
+    else if (inputs.do === 'tool') {
+      const argsJson = Buffer.from('{"term":"Ada"}');
+      this.say({ $case: 'toolCall', value: { run, call: 1, tool: 'lookup', argsJson, traceparent: '' } });
+    } else if (inputs.do === 'ask') {
       const optionsJson = start.lmOptionsJson;
       const messages = [{ role: 'user', content: 'who?' }];
       const call = { run, call: 1, predictor: 'predict', promptAdapter: 'chat', outputFields: [answer], messages };
@@ -125,25 +146,29 @@ export class FakeWorker {
 export type FakeSidecar = {
   readonly port: number;
   readonly workers: FakeWorker[];
-  addWorker(name: string, credit?: number): Promise<FakeWorker>;
+  /** What executors said of runs that wait for a solo worker. */
+  readonly soloWaiting: number[];
+  /** The names of the allow-list whose modules may share a worker. */
+  readonly sharedNames: string[];
+  addWorker(name: string, credit?: number, lane?: Lane): Promise<FakeWorker>;
   close(): void;
 };
 
 /** Starts a supervisor without workers. */
 export async function startFakeSidecar(): Promise<FakeSidecar> {
   const workers: FakeWorker[] = [];
+  const soloWaiting: number[] = [];
+  const sharedNames: string[] = [];
   const server = new Server();
   server.addService(SidecarServiceService, {
     session: (stream: ServerDuplexStream<SessionRequest, SessionResponse>) => stream.end(),
-    getPool: (_call: unknown, done: sendUnaryData<unknown>) => {
-      const listed = workers.map(({ name, address, state }) => ({
-        worker: name,
-        pid: 4711,
-        address,
-        state,
-        starts: 1,
-      }));
-      done(null, { workers: listed, moduleNames: ['Known'], dialect });
+    getPool: (call: { request: { soloWaiting: number } }, done: sendUnaryData<GetPoolResponse>) => {
+      soloWaiting.push(call.request.soloWaiting);
+      const listed = workers.map(({ name, address, state, lane }) =>
+        Worker.create({ worker: name, pid: 4711, address, state, starts: 1, lane }),
+      );
+      const names = { moduleNames: ['Known'], sharedModuleNames: sharedNames };
+      done(null, GetPoolResponse.create({ workers: listed, ...names, dialect }));
     },
     compileProgram: (
       call: { request: { program?: { module: string } } },
@@ -151,7 +176,7 @@ export async function startFakeSidecar(): Promise<FakeSidecar> {
     ) => {
       const bad = call.request.program?.module === 'nonsense';
       const error = bad ? { reason: 'MODULE_INVALID', message: 'no such module', pythonType: '' } : undefined;
-      done(null, { dspyProgramId: bad ? '' : 'predict-1', dialect, error });
+      done(null, CompileProgramResponse.create({ dspyProgramId: bad ? '' : 'predict-1', dialect, error }));
     },
     describeModule: (call: { request: { name: string } }, done: sendUnaryData<unknown>) => {
       const fields: Field[] = [];
@@ -164,8 +189,10 @@ export async function startFakeSidecar(): Promise<FakeSidecar> {
   return {
     port: Number(address.split(':')[1]),
     workers,
-    async addWorker(name, credit = 8) {
-      const worker = new FakeWorker(name, credit);
+    soloWaiting,
+    sharedNames,
+    async addWorker(name, credit = 8, lane = Lane.LANE_SHARED) {
+      const worker = new FakeWorker(name, credit, lane);
       await worker.start();
       workers.push(worker);
       return worker;

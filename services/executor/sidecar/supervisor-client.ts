@@ -6,7 +6,13 @@ import {
   type CompileProgramResponse,
   type DescribeModuleResponse,
   type GetPoolResponse,
+  type ParseCompletionRequest,
+  type ParseCompletionResponse,
   type ProgramDefinition,
+  type QueryRequest,
+  type QueryResponse,
+  type RenderPromptRequest,
+  type RenderPromptResponse,
   SidecarServiceClient,
 } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 
@@ -33,10 +39,12 @@ export class SupervisorClient {
     });
   }
 
-  /** The workers as they are now. */
-  getPool(ctx: SupervisorCallContext): Promise<GetPoolResponse> {
+  /** The workers as they are now; `soloWaiting` runs of ours wait for a solo one. */
+  getPool(soloWaiting: number, ctx: SupervisorCallContext): Promise<GetPoolResponse> {
     const options = { deadline: ctx.deadlineMs };
-    return call(ctx, (done: Callback<GetPoolResponse>) => this.#client.getPool({}, this.#metadata, options, done));
+    return call(ctx, (done: Callback<GetPoolResponse>) =>
+      this.#client.getPool({ soloWaiting }, this.#metadata, options, done),
+    );
   }
 
   /** Whether a program can be built, and under which dialect. */
@@ -47,12 +55,34 @@ export class SupervisorClient {
     );
   }
 
+  /** How DSPy writes the messages of a predictor. */
+  render(request: RenderPromptRequest, ctx: SupervisorCallContext): Promise<RenderPromptResponse> {
+    const options = { deadline: ctx.deadlineMs };
+    return call(ctx, (done: Callback<RenderPromptResponse>) =>
+      this.#client.renderPrompt(request, this.#metadata, options, done),
+    );
+  }
+
+  /** How DSPy reads a completion. */
+  parse(request: ParseCompletionRequest, ctx: SupervisorCallContext): Promise<ParseCompletionResponse> {
+    const options = { deadline: ctx.deadlineMs };
+    return call(ctx, (done: Callback<ParseCompletionResponse>) =>
+      this.#client.parseCompletion(request, this.#metadata, options, done),
+    );
+  }
+
   /** What the class behind a name of the allow-list declares. */
   describe(name: string, ctx: SupervisorCallContext): Promise<DescribeModuleResponse> {
     const options = { deadline: ctx.deadlineMs };
     return call(ctx, (done: Callback<DescribeModuleResponse>) =>
       this.#client.describeModule({ name }, this.#metadata, options, done),
     );
+  }
+
+  /** Rows of what the sidecar holds. */
+  query(request: QueryRequest, ctx: SupervisorCallContext): Promise<QueryResponse> {
+    const options = { deadline: ctx.deadlineMs };
+    return call(ctx, (done: Callback<QueryResponse>) => this.#client.query(request, this.#metadata, options, done));
   }
 
   close(): void {

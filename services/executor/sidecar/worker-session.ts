@@ -14,10 +14,13 @@ import {
   type SessionResponse,
   SidecarServiceClient,
   type Step,
+  type ToolCall,
   type WorkerFrame,
 } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
+import type { ToolCaller } from '../tool/call-tool.ts';
 import { answerLmCall } from './answer-lm-call.ts';
+import { answerToolCall } from './answer-tool-call.ts';
 import { FrameOutbox } from './frame-outbox.ts';
 import { isReturned, loseRun, runFailure } from './run-failure.ts';
 import type { SidecarRun } from './sidecar-run.ts';
@@ -30,6 +33,7 @@ const programMax = 9_000;
 /** What a session needs. */
 export type WorkerSessionDeps = {
   readonly lm: LanguageModel;
+  readonly tools: ToolCaller;
   readonly tracer: Tracer;
   readonly log: Logger;
   readonly metadata: Metadata;
@@ -53,6 +57,8 @@ export type WorkerSessionEvents = {
 export class WorkerSession {
   /** `host:port`. */
   readonly address: string;
+  /** True if it takes one run at a time. */
+  readonly isSolo: boolean;
   /** The worker, once it has said who it is. */
   worker: Ready | undefined;
   /** True while nothing new may be sent. */
@@ -70,9 +76,12 @@ export class WorkerSession {
   #heardMs = performance.now();
   #saidMs = performance.now();
   #over = false;
+  #isRetiring = false;
 
-  constructor(deps: WorkerSessionDeps, address: string, events: WorkerSessionEvents) {
+  constructor(deps: WorkerSessionDeps, at: { address: string; isSolo: boolean }, events: WorkerSessionEvents) {
+    const { address } = at;
     this.address = address;
+    this.isSolo = at.isSolo;
     this.#deps = deps;
     this.#events = events;
     this.#client = new SidecarServiceClient(address, credentials.createInsecure(), {
@@ -179,10 +188,20 @@ export class WorkerSession {
         this.#step(kind.value);
         return;
       case 'result':
-        this.#finish(kind.value.run)?.succeed(kind.value, this.worker?.worker ?? '');
+        this.#finish(kind.value.run)?.succeed(kind.value, this.worker?.worker ?? '', this.isSolo ? 'solo' : 'shared');
+        this.#leaveIfDone();
         return;
       case 'error':
         this.#fail(kind.value);
+        this.#leaveIfDone();
+        return;
+      case 'toolCall':
+        void this.#callTool(kind.value);
+        return;
+      case 'retiring':
+        this.#isRetiring = true;
+        this.draining = true;
+        this.#leaveIfDone();
         return;
       case 'heartbeat':
         this.#busyMs = Number(kind.value.busyMs);
@@ -209,6 +228,18 @@ export class WorkerSession {
     if (this.#runs.has(call.run)) this.#send({ $case: 'lmReply', value });
   }
 
+  async #callTool(call: ToolCall): Promise<void> {
+    const run = this.#runs.get(call.run);
+    if (run === undefined) return;
+    const value = await answerToolCall(this.#deps.tools, run, call);
+    if (this.#runs.has(call.run)) this.#send({ $case: 'toolReply', value });
+  }
+
+  // The worker waits for this: until the session ends, a run might be on its way to it.
+  #leaveIfDone(): void {
+    if (this.#isRetiring && this.#runs.size === 0) this.#lose('the worker retires');
+  }
+
   #finish(number: bigint): SidecarRun | undefined {
     const run = this.#runs.get(number);
     this.#runs.delete(number);
@@ -220,7 +251,8 @@ export class WorkerSession {
     const returned = isReturned(error);
     // Before room is announced: else the run would come straight back.
     if (returned && error.reason === 'SHUTTING_DOWN') this.draining = true;
-    if (returned && error.reason === 'QUEUE_FULL') this.#credit = Math.max(1, this.#runs.size - 1);
+    // A solo worker says when it is free again; of a shared one we only know that it took fewer.
+    if (returned && error.reason === 'QUEUE_FULL') this.#credit = this.isSolo ? 0 : Math.max(1, this.#runs.size - 1);
     const run = this.#finish(error.run);
     if (run === undefined || run.ended) return;
     if (returned) {
@@ -238,7 +270,8 @@ export class WorkerSession {
     this.#stream.on('error', () => {});
     this.#stream.cancel();
     this.#client.close();
-    const worker = { name: this.worker?.worker ?? this.address, pid: this.worker?.pid ?? 0 };
+    const { isSolo } = this;
+    const worker = { name: this.worker?.worker ?? this.address, pid: this.worker?.pid ?? 0, isSolo };
     const runs = [...this.#runs.values()];
     this.#runs.clear();
     const lost = runs.filter((run) => !run.ended).length;

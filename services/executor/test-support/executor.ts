@@ -1,5 +1,6 @@
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import type { Role } from '@signet/kit/call-context.ts';
+import { parseAddresses } from '@signet/kit/config/env.ts';
 import { createGrpcPeer, type GrpcPeer, type OutgoingContext } from '@signet/kit/grpc/client.ts';
 import type { Running } from '@signet/kit/process/run-main.ts';
 import { createTelemetry } from '@signet/kit/telemetry/telemetry.ts';
@@ -41,19 +42,23 @@ export async function startTestExecutor(
 ): Promise<TestExecutor> {
   const registry = more.registry ?? (await startFakeRegistry(internalToken));
   const mock = createMockEngine();
-  const [host = '', port = ''] = registry.address.split(':');
   const config: ExecutorConfig = {
     address: { host: '127.0.0.1', port: 0 },
-    registryAddress: { host, port: Number(port) },
-    sidecarAddress: { host: '127.0.0.1', port: 1 },
+    registryAddresses: parseAddresses(registry.address)!,
+    sidecarAddresses: [{ host: '127.0.0.1', port: 1 }],
+    toolsAllowPrivate: true,
     databaseUrl,
     internalToken,
     lm: undefined,
+    lmAllowPrivate: true,
+    fieldTypesPath: undefined,
     metricsAddress: undefined,
     logLevel: 'silent',
     telemetry: noTelemetry,
     attachedMax: 1000,
+    backlogMax: 10_000,
     detachedMax: 64,
+    retentionMs: undefined,
     ...more.config,
   };
   const app = await createExecutorApp(config, { engines: [mock], graceMs: 300, ...more.parts });

@@ -5,8 +5,9 @@ import { type OutputField, Type, TypeKind } from '@signet/proto/gen/signet/sidec
 import { afterAll, afterEach, expect } from 'vitest';
 import { startScriptedLm } from '../../../test/support/scripted-lm.ts';
 import type { LmEndpoint } from '../engine/engine.ts';
+import { lmEndpoint } from '../engine/lm-endpoint.ts';
 import type { LmContext, LmRequest } from '../lm/language-model.ts';
-import { createLmClient } from '../lm/lm-client.ts';
+import { createLmClient, type LmClient, type LmClientOptions } from '../lm/lm-client.ts';
 
 export const apiKey = 'sk-very-secret-key-0123456789';
 export const answer: OutputField = { name: 'answer', text: true, type: Type.create({ kind: TypeKind.TYPE_KIND_STR }) };
@@ -17,13 +18,25 @@ const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
 export async function useLmClient() {
   const lm = await startScriptedLm({ behaviour: { kind: 'text', text: chatText } });
   const client = createLmClient({ tracer: createTelemetry('test', noTelemetry).tracer });
-  afterEach(() => lm.reset());
+  let turn = 0;
+  afterEach(() => {
+    lm.reset();
+    // Another name for each test, so that none inherits a breaker from the one before.
+    turn += 1;
+  });
   afterAll(async () => {
     await client.close();
     await lm.close();
   });
   const request = (more: Partial<LmRequest> = {}, endpoint: Partial<LmEndpoint> = {}): LmRequest => ({
-    endpoint: { model: 'openai/gpt-x', apiBase: lm.url, apiKey, constrained: 'none', ...endpoint },
+    endpoint: lmEndpoint({
+      slug: `lm-${turn}`,
+      model: 'openai/gpt-x',
+      apiBase: lm.url,
+      apiKey,
+      constrained: 'none',
+      ...endpoint,
+    }),
     messages: [{ role: 'user', content: 'who?' }],
     options: { temperature: 0.5 },
     outputFields: [answer],
@@ -31,6 +44,11 @@ export async function useLmClient() {
     ...more,
   });
   return { lm, client, request };
+}
+
+/** A client that exports no spans and counts nothing. */
+export function newClient(options: LmClientOptions = {}): LmClient {
+  return createLmClient({ tracer: createTelemetry('test', noTelemetry).tracer }, options);
 }
 
 /** The surroundings of a call. */

@@ -4,8 +4,11 @@ export type Owner = 'registry' | 'executor';
 /** Which process serves which public service; whole services are forwarded. */
 export const owners: Readonly<Record<string, Owner>> = {
   'signet.v1.SignatureService': 'registry',
+  'signet.v1.ModuleService': 'registry',
   'signet.v1.ProgramService': 'registry',
   'signet.v1.ApiKeyService': 'registry',
+  'signet.v1.AuditService': 'registry',
+  'signet.v1.LanguageModelService': 'registry',
   'signet.v1.RuntimeService': 'executor',
   'signet.v1.ExecutionService': 'executor',
 };

@@ -30,6 +30,8 @@ export type PublicMethod = {
   readonly owner: Owner;
   readonly desc: DescMethod;
   readonly streams: boolean;
+  /** True if it changes nothing, by being served as GET: it may be asked of another replica. */
+  readonly isRead: boolean;
   readonly bindings: readonly HttpBinding[];
 };
 
@@ -51,6 +53,7 @@ export function loadContract(): Contract {
         desc.methodKind === 'unary' || desc.methodKind === 'server_streaming',
         `${desc.name} is of a kind that cannot be forwarded`,
       );
+      const bindings = bindingsOf(desc, http);
       methods.push({
         path: `/${type.typeName}/${desc.name}`,
         service: type.typeName,
@@ -58,7 +61,8 @@ export function loadContract(): Contract {
         owner,
         desc,
         streams: desc.methodKind === 'server_streaming',
-        bindings: bindingsOf(desc, http),
+        isRead: bindings[0]?.httpMethod === 'GET',
+        bindings,
       });
     }
   }

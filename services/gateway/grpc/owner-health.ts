@@ -1,4 +1,5 @@
-import { Client, credentials, type MethodDefinition } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, type MethodDefinition } from '@grpc/grpc-js';
+import { replicaOptions, replicaTarget } from '@signet/kit/grpc/replicas.ts';
 import { HealthImplementation, service } from 'grpc-health-check';
 import { type Owner, owners } from '../contract/owners.ts';
 
@@ -22,9 +23,7 @@ const answerWithinMs = 1000;
 /** Begins to ask the owners at `addresses` once a second. */
 export function createOwnerHealth(addresses: Readonly<Record<Owner, string>>): OwnerHealth {
   const implementation = new HealthImplementation({ '': 'NOT_SERVING' });
-  const clients = Object.entries(addresses).map(
-    ([owner, address]) => [owner as Owner, new Client(address, credentials.createInsecure())] as const,
-  );
+  const clients = Object.entries(addresses).map(([owner, address]) => [owner as Owner, newClient(address)] as const);
   let draining = false;
   let asking: Promise<OwnerStates> | undefined;
   const publish = (states: OwnerStates): void => {
@@ -65,6 +64,10 @@ export function createOwnerHealth(addresses: Readonly<Record<Owner, string>>): O
 
 type CheckMethod = MethodDefinition<{ service: string }, { status: string | number }>;
 
+function newClient(address: string): Client {
+  return new Client(replicaTarget(address), credentials.createInsecure(), replicaOptions);
+}
+
 function isServing(client: Client): Promise<boolean> {
   const method = service.Check as unknown as CheckMethod;
   return new Promise((resolve) => {
@@ -73,6 +76,8 @@ function isServing(client: Client): Promise<boolean> {
       method.requestSerialize,
       method.responseDeserialize,
       { service: '' },
+      // A replica that just went away is no answer for the others.
+      new Metadata({ waitForReady: true }),
       { deadline: Date.now() + answerWithinMs },
       (error, answer) => resolve(error === null && (answer?.status === 'SERVING' || answer?.status === 1)),
     );

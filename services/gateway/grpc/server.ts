@@ -9,14 +9,15 @@ import {
   type StatusObject,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import type { Histogram } from '@opentelemetry/api';
 import { type Address, formatAddress } from '@signet/kit/config/env.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import { addReflection } from '@signet/kit/grpc/reflection.ts';
 import { channelOptions } from '@signet/kit/grpc/server.ts';
 import { toStatusObject } from '@signet/kit/grpc/status.ts';
+import { createRpcDurations, type RpcDurations } from '@signet/kit/telemetry/call-durations.ts';
 import type { HealthImplementation } from 'grpc-health-check';
+import { type Leave, noPlace } from '../admission/turnstile.ts';
 import type { Contract, PublicMethod } from '../contract/public-methods.ts';
 import { type ForwardDeps, ForwardedExchange } from './forward.ts';
 import type { AnswerHeaders, UpstreamFailure } from './upstream.ts';
@@ -34,7 +35,7 @@ const identity = (bytes: Buffer): Buffer => bytes;
 /** Serves every public method by forwarding its bytes, and health and reflection. */
 export function createGrpcDoor(deps: ForwardDeps, contract: Contract, health: HealthImplementation): GrpcDoor {
   const server = new Server({ ...channelOptions, 'grpc.max_connection_age_grace_ms': 10_000 });
-  const durations = deps.telemetry.meter.createHistogram('rpc.server.call.duration', { unit: 'ms' });
+  const durations = createRpcDurations(deps.telemetry.meter);
   const services = [...new Set(contract.methods.map((method) => method.service))];
   for (const service of services) {
     const definitions: Record<string, MethodDefinition<Buffer, Buffer>> = {};
@@ -74,12 +75,14 @@ export function createGrpcDoor(deps: ForwardDeps, contract: Contract, health: He
   };
 }
 
-function unaryHandler(deps: ForwardDeps, method: PublicMethod, durations: Histogram) {
+function unaryHandler(deps: ForwardDeps, method: PublicMethod, durations: RpcDurations) {
   return (
     call: ServerUnaryCall<Buffer, Buffer>,
     callback: (error: Partial<StatusObject> | null, bytes?: Buffer) => void,
   ) => {
-    const exchange = new ForwardedExchange(deps, method, call, durations);
+    const leave = enter(deps, method, call, durations);
+    if (leave === undefined) return callback(toStatusObject(noPlace()));
+    const exchange = new ForwardedExchange(deps, method, call, durations, leave);
     const fail = (thrown: unknown): void => {
       exchange.end(thrown);
       callback(toStatusObject(thrown));
@@ -104,9 +107,11 @@ function unaryHandler(deps: ForwardDeps, method: PublicMethod, durations: Histog
   };
 }
 
-function streamHandler(deps: ForwardDeps, method: PublicMethod, durations: Histogram) {
+function streamHandler(deps: ForwardDeps, method: PublicMethod, durations: RpcDurations) {
   return (call: ServerWritableStream<Buffer, Buffer>): void => {
-    const exchange = new ForwardedExchange(deps, method, call, durations);
+    const leave = enter(deps, method, call, durations);
+    if (leave === undefined) return void call.emit('error', toStatusObject(noPlace()));
+    const exchange = new ForwardedExchange(deps, method, call, durations, leave);
     const fail = (thrown: unknown): void => {
       exchange.end(thrown);
       call.emit('error', toStatusObject(thrown));
@@ -138,6 +143,23 @@ function streamHandler(deps: ForwardDeps, method: PublicMethod, durations: Histo
       })
       .catch(fail);
   };
+}
+
+// Before the key is looked at, and before a span is begun.
+function enter(
+  deps: ForwardDeps,
+  method: PublicMethod,
+  call: Pick<ServerUnaryCall<Buffer, Buffer>, 'metadata' | 'request' | 'getPeer'>,
+  durations: RpcDurations,
+): Leave | undefined {
+  const turnstile = deps.turnstiles.of(method);
+  const caller = call.metadata.get('authorization')[0]?.toString() ?? call.getPeer();
+  const leave = turnstile.enter(caller, call.request.length);
+  if (leave === undefined) {
+    deps.turnstiles.refused(turnstile);
+    durations.record(0, method.path.slice(1), noPlace());
+  }
+  return leave;
 }
 
 // HTTP's own words stay behind; where a resource is to be found is of use to every caller.

@@ -3,6 +3,7 @@ import type { Context } from '@opentelemetry/api';
 import { encodePrincipal, type Principal } from '@signet/kit/call-context.ts';
 import type { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { replicaOptions, replicaTarget, tryAgain, wasNeverSent } from '@signet/kit/grpc/replicas.ts';
 import { channelOptions } from '@signet/kit/grpc/server.ts';
 import { fromServiceError } from '@signet/kit/grpc/status.ts';
 import { endSpan, SpanKind, startSpan } from '@signet/kit/telemetry/span.ts';
@@ -15,13 +16,15 @@ export type UpstreamDeps = {
   readonly internalToken: string;
   /** What the owner is called in messages. */
   readonly owner: string;
-  /** `host:port`. */
+  /** `host:port`, or several separated by commas; a name may stand for several replicas, which share the calls. */
   readonly address: string;
 };
 
 /** One call to be forwarded; the message stays bytes. */
 export type ForwardedCall = {
   readonly path: string;
+  /** True if it changes nothing: another replica may be asked. */
+  readonly isRead: boolean;
   readonly message: Buffer;
   /** When the caller stops waiting, in milliseconds since 1970. */
   readonly deadlineMs: number;
@@ -67,12 +70,8 @@ const noHeaders: AnswerHeaders = { httpStatus: undefined, location: undefined };
 export function createUpstream(deps: UpstreamDeps): Upstream {
   // Calls are made on the channel itself: a grpc-js client would add its interceptors and a stack trace to each, which is a
   // fifth of the gateway's work.
-  const channel = new Channel(deps.address, credentials.createInsecure(), {
-    ...channelOptions,
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.min_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 2000,
-  });
+  const target = replicaTarget(deps.address);
+  const channel = new Channel(target, credentials.createInsecure(), { ...channelOptions, ...replicaOptions });
   const bearer = `Bearer ${deps.internalToken}`;
 
   const begin = (call: ForwardedCall) => {
@@ -97,51 +96,59 @@ export function createUpstream(deps: UpstreamDeps): Upstream {
 
   return {
     unary(call, done) {
-      const { span, metadata, upstream } = begin(call);
-      let headers = noHeaders;
-      let answer: Buffer | undefined;
-      upstream.start(metadata, {
-        onReceiveMetadata(received) {
-          headers = readHeaders(received);
-        },
-        onReceiveMessage(bytes: Buffer) {
-          answer = bytes;
-        },
-        onReceiveStatus(raw) {
-          const failure = failureOf(raw, deps.owner, answer !== undefined);
-          endSpan(span, failure?.error);
-          done(failure, answer ?? noBytes, headers);
-        },
-      });
-      send(upstream, call.message);
-      return () => upstream.cancelWithStatus(grpcStatus.CANCELLED, 'The caller went away');
+      return repeatedly(call, (hand) => {
+        const { span, metadata, upstream } = begin(call);
+        let headers = noHeaders;
+        let answer: Buffer | undefined;
+        upstream.start(metadata, {
+          onReceiveMetadata(received) {
+            headers = readHeaders(received);
+          },
+          onReceiveMessage(bytes: Buffer) {
+            answer = bytes;
+          },
+          onReceiveStatus(raw) {
+            const failure = failureOf(raw, deps.owner, answer !== undefined);
+            endSpan(span, failure?.error);
+            if (answer === undefined && hand.again(failure)) return;
+            done(failure, answer ?? noBytes, headers);
+          },
+        });
+        send(upstream, call.message);
+        return upstream;
+      }).cancel;
     },
     stream(call, listener) {
-      const { span, metadata, upstream } = begin(call);
       let paused = false;
       let readDue = false;
-      upstream.start(metadata, {
-        onReceiveMetadata: (received) => listener.headers(readHeaders(received)),
-        onReceiveMessage(bytes: Buffer) {
-          listener.message(bytes);
-          if (paused) readDue = true;
-          else upstream.startRead();
-        },
-        onReceiveStatus(raw) {
-          const failure = failureOf(raw, deps.owner, true);
-          endSpan(span, failure?.error);
-          listener.end(failure);
-        },
+      let isTold = false;
+      const attempt = repeatedly(call, (hand) => {
+        const { span, metadata, upstream } = begin(call);
+        upstream.start(metadata, {
+          onReceiveMetadata: (received) => listener.headers(readHeaders(received)),
+          onReceiveMessage(bytes: Buffer) {
+            isTold = true;
+            listener.message(bytes);
+            if (paused) readDue = true;
+            else upstream.startRead();
+          },
+          onReceiveStatus(raw) {
+            const failure = failureOf(raw, deps.owner, true);
+            endSpan(span, failure?.error);
+            if (isTold || !hand.again(failure)) listener.end(failure);
+          },
+        });
+        send(upstream, call.message);
+        return upstream;
       });
-      send(upstream, call.message);
       return {
-        cancel: () => upstream.cancelWithStatus(grpcStatus.CANCELLED, 'The caller went away'),
+        cancel: attempt.cancel,
         pause() {
           paused = true;
         },
         resume() {
           paused = false;
-          if (readDue) upstream.startRead();
+          if (readDue) attempt.current()?.startRead();
           readDue = false;
         },
       };
@@ -153,6 +160,51 @@ export function createUpstream(deps: UpstreamDeps): Upstream {
 }
 
 const noBytes = Buffer.alloc(0);
+
+type Attempt = ReturnType<Channel['createCall']>;
+
+/** What an attempt is handed: `again` takes its failure over if another attempt is to be made. */
+type Hand = { again(failure: UpstreamFailure | undefined): boolean };
+
+// Nobody is told of a replica that went away where another can do the same: what was never sent, and what changes nothing.
+function repeatedly(call: ForwardedCall, start: (hand: Hand) => Attempt) {
+  let current: Attempt | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let tries = 0;
+  let isCancelled = false;
+  const hand: Hand = {
+    again(failure) {
+      if (failure === undefined || isCancelled || tries >= tryAgain.timesMax || !mayRepeat(call, failure)) return false;
+      tries += 1;
+      timer = setTimeout(() => {
+        timer = undefined;
+        current = start(hand);
+      }, tryAgain.afterMs);
+      return true;
+    },
+  };
+  current = start(hand);
+  return {
+    current: () => current,
+    cancel(): void {
+      isCancelled = true;
+      if (timer !== undefined) {
+        // Nothing is under way that could tell its end.
+        clearTimeout(timer);
+        timer = undefined;
+        current = start(hand);
+      }
+      current?.cancelWithStatus(grpcStatus.CANCELLED, 'The caller went away');
+    },
+  };
+}
+
+function mayRepeat({ isRead }: ForwardedCall, { error, raw }: UpstreamFailure): boolean {
+  if (wasNeverSent(raw)) return true;
+  if (!isRead || raw.code !== grpcStatus.UNAVAILABLE) return false;
+  const isFromTransport = raw.metadata.get('grpc-status-details-bin').length === 0;
+  return isFromTransport || error.reason === 'SHUTTING_DOWN';
+}
 
 // Principals are few and live as long as their cached key.
 const principalTexts = new WeakMap<Principal, string>();

@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Context, Histogram, Span } from '@opentelemetry/api';
+import type { Context, Span } from '@opentelemetry/api';
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
+import type { HttpDurations } from '@signet/kit/telemetry/call-durations.ts';
 import { endSpan, SpanKind, startSpan } from '@signet/kit/telemetry/span.ts';
 import { contextFromTraceparent, traceIdOf, traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
 import { type Admitted, admit, RateLimitedError } from '../admission/admit.ts';
 import { rateHeaders } from '../admission/rate-limit.ts';
 import { defaultTimeoutMs } from '../contract/owners.ts';
-import { type ForwardDeps, logFailure } from '../grpc/forward.ts';
+import { type ForwardDeps, hear, noteCall } from '../grpc/forward.ts';
 import type { ForwardedCall } from '../grpc/upstream.ts';
 import type { Match } from './routes.ts';
 
@@ -34,7 +35,7 @@ export class HttpExchange {
   admitted: Admitted | undefined;
   private readonly deps: ForwardDeps;
   private readonly span: Span;
-  private readonly durations: Histogram;
+  private readonly durations: HttpDurations;
   private readonly startMs = performance.now();
   private failure: AppError | undefined;
   private cancelUpstream: (() => void) | undefined;
@@ -42,7 +43,7 @@ export class HttpExchange {
 
   constructor(
     deps: ForwardDeps,
-    durations: Histogram,
+    durations: HttpDurations,
     request: IncomingMessage,
     response: ServerResponse,
     url: string,
@@ -88,6 +89,7 @@ export class HttpExchange {
     const timeoutMs = readTimeoutMs(single(this.request.headers['x-timeout-ms'])) ?? defaultTimeoutMs(method.owner);
     return {
       path: method.path,
+      isRead: method.isRead,
       message,
       deadlineMs: Date.now() + timeoutMs,
       principal: this.admitted!.principal,
@@ -111,6 +113,7 @@ export class HttpExchange {
   failed(thrown: unknown): AppError {
     const error = normalizeError(thrown);
     this.failure = error;
+    if (this.match !== undefined) hear(this.deps, this.match.route.method, error);
     if (error instanceof RateLimitedError) Object.assign(this.headers, rateHeaders(error.rate));
     return error;
   }
@@ -122,7 +125,7 @@ export class HttpExchange {
   }
 
   /** Sends a whole answer. */
-  send(response: ServerResponse, status: number, type: string, body: string): void {
+  send(response: ServerResponse, status: number, type: string, body: string | Buffer): void {
     this.headers['content-type'] = type;
     this.headers['content-length'] = String(Buffer.byteLength(body));
     response.writeHead(status, this.answerHeaders());
@@ -169,10 +172,11 @@ export class HttpExchange {
       'http.response.status_code': status,
       ...(route === undefined ? {} : { 'http.route': route }),
     };
-    this.durations.record(performance.now() - this.startMs, attributes);
-    if (this.failure !== undefined) {
-      logFailure(this.deps.log, this.match?.route.label ?? `${method} (no route)`, this.failure, this.trace);
-    }
+    const durationMs = performance.now() - this.startMs;
+    this.durations.record(durationMs, { method, status, route });
+    const called = this.match?.route.method;
+    const label = this.match?.route.label ?? `${method} (no route)`;
+    noteCall(this.deps, { method: label, called, durationMs, error: this.failure, trace: this.trace });
     if (this.span.isRecording()) this.span.setAttributes({ ...attributes, 'url.path': this.path });
     // By the conventions a refusal is the caller's error, not the server's.
     endSpan(this.span, status >= 500 ? this.failure : undefined);

@@ -1,7 +1,8 @@
-import type { Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { type Address, formatAddress } from '@signet/kit/config/env.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { messageLimitBytes } from '@signet/kit/grpc/deserialize.ts';
+import { createHttpDurations, type HttpDurations } from '@signet/kit/telemetry/call-durations.ts';
 import Fastify, { type FastifyHttpOptions, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Contract } from '../contract/public-methods.ts';
 import type { ForwardDeps } from '../grpc/forward.ts';
@@ -10,6 +11,7 @@ import { refuse, refuseConnection } from './refusal.ts';
 import { createMatcher, type Matcher, routeNotFound } from './routes.ts';
 import type { SystemPages } from './system-pages.ts';
 import { type OpenCall, transcode } from './transcode.ts';
+import { announcedBytes, turnAway } from './turn-away.ts';
 
 /** The public HTTP door. */
 export type HttpDoor = {
@@ -45,15 +47,22 @@ const serverOptions = {
   clientErrorHandler: refuseConnection,
 } satisfies FastifyHttpOptions<Server>;
 
+/** Connections that may wait to be taken: callers come in crowds. */
+const backlogMax = 4_096;
+
+/** Connections that may be open at once. */
+const connectionMax = 10_000;
+
 /** Milliseconds that last answers have to reach their callers when the door closes. */
 const lastWordsMs = 250;
 
 /** Serves every annotated method by turning JSON into its message and back; nothing here knows a method by name. */
 export function createHttpDoor(deps: HttpDoorDeps, contract: Contract): HttpDoor {
   const matcher = createMatcher(contract.methods);
-  const durations = deps.telemetry.meter.createHistogram('http.server.request.duration', { unit: 'ms' });
+  const durations = createHttpDurations(deps.telemetry.meter);
   const open = new Set<OpenCall>();
-  const app = Fastify(serverOptions);
+  const serverFactory = (handler: RequestListener): Server => openServer(turned(deps, durations, handler));
+  const app = Fastify({ ...serverOptions, serverFactory });
   app.decorateRequest('exchange', undefined);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -95,7 +104,8 @@ export function createHttpDoor(deps: HttpDoorDeps, contract: Contract): HttpDoor
 
   return {
     async listen(address) {
-      await app.listen({ host: address.host.replace(/^\[|\]$/g, ''), port: address.port });
+      const host = address.host.replace(/^\[|\]$/g, '');
+      await app.listen({ host, port: address.port, backlog: backlogMax });
       const bound = app.server.address();
       return formatAddress({ host: address.host, port: typeof bound === 'object' ? (bound?.port ?? 0) : 0 });
     },
@@ -110,12 +120,38 @@ export function createHttpDoor(deps: HttpDoorDeps, contract: Contract): HttpDoor
   };
 }
 
+function openServer(handler: RequestListener): Server {
+  const server = createServer(serverOptions.http, handler);
+  server.keepAliveTimeout = serverOptions.keepAliveTimeout;
+  server.requestTimeout = serverOptions.requestTimeout;
+  server.maxConnections = connectionMax;
+  return server;
+}
+
+// Ahead of everything that costs anything. Whoever looks after us is always let in.
+function turned(deps: HttpDoorDeps, durations: HttpDurations, handler: RequestListener): RequestListener {
+  return (request, response) => {
+    const url = request.url ?? '';
+    const question = url.indexOf('?');
+    if (deps.pages.has(question < 0 ? url : url.slice(0, question))) return handler(request, response);
+    const turnstile = deps.turnstiles.ofUrl(url);
+    const caller = request.headers.authorization ?? request.socket.remoteAddress ?? '';
+    const leave = turnstile.enter(caller, announcedBytes(request));
+    if (leave !== undefined) {
+      response.once('close', leave);
+      return handler(request, response);
+    }
+    deps.turnstiles.refused(turnstile);
+    durations.record(0, { method: request.method ?? '', status: 429 });
+    turnAway(request, response, deps.draining());
+  };
+}
+
 // What has to hold before a body is read: a route, a key, a role, a place in the limit, a media type.
 function enter(deps: HttpDoorDeps, matcher: Matcher, exchange: HttpExchange): undefined | Promise<void> {
   const method = exchange.request.method ?? '';
   if (deps.pages.has(exchange.path) || method === 'OPTIONS') return undefined;
   exchange.matched(matcher.match(method, exchange.path));
-  if (deps.draining()) throw shuttingDown();
   const later = exchange.admit(exchange.match!.route.method.path);
   if (later === undefined) return exchange.checkMediaType();
   return later.then(() => exchange.checkMediaType());

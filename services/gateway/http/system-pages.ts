@@ -4,6 +4,7 @@ import type { Telemetry } from '@signet/kit/telemetry/telemetry.ts';
 import { type AdmitDeps, admitAnonymous } from '../admission/admit.ts';
 import { rateHeaders } from '../admission/rate-limit.ts';
 import type { OwnerHealth } from '../grpc/owner-health.ts';
+import { type DocsFile, docsPolicy } from './docs/docs-files.ts';
 import type { HttpExchange } from './exchange.ts';
 import { refuse } from './refusal.ts';
 
@@ -22,8 +23,8 @@ export type SystemPagesDeps = {
   readonly draining: () => boolean;
   /** The OpenAPI document, as JSON text. */
   readonly openapi: () => string;
-  /** A page that lists the routes, as HTML. */
-  readonly docs: () => string;
+  /** The files of the page that shows the API, by path. */
+  readonly docs: ReadonlyMap<string, () => DocsFile>;
 };
 
 type Page = { readonly status: number; readonly type: string; readonly body: string };
@@ -44,13 +45,12 @@ export function createSystemPages(deps: SystemPagesDeps): SystemPages {
       }),
     },
     '/openapi.json': { limited: true, make: () => ({ status: 200, type: json, body: deps.openapi() }) },
-    '/docs': { limited: true, make: () => ({ status: 200, type: 'text/html; charset=utf-8', body: deps.docs() }) },
   };
   return {
-    has: (path) => Object.hasOwn(pages, path),
+    has: (path) => Object.hasOwn(pages, path) || deps.docs.has(path),
     serve(exchange, response) {
       const { request } = exchange;
-      const page = pages[exchange.path]!;
+      const file = deps.docs.get(exchange.path);
       const allow = 'GET, HEAD, OPTIONS';
       if (request.method === 'OPTIONS') {
         response.writeHead(204, { ...exchange.answerHeaders(), allow }).end();
@@ -59,22 +59,31 @@ export function createSystemPages(deps: SystemPagesDeps): SystemPages {
       if (request.method !== 'GET' && request.method !== 'HEAD') {
         throw new AppError('METHOD_NOT_ALLOWED', `This path takes ${allow}`, { metadata: { allow } });
       }
-      if (page.limited) {
+      if (file !== undefined || pages[exchange.path]!.limited) {
         const ip = request.socket.remoteAddress ?? '';
         const rate = admitAnonymous(deps.admission, ip, exchange.path);
         if (rate !== undefined) Object.assign(exchange.headers, rateHeaders(rate));
       }
-      // The page's own style is inline; scripts stay forbidden.
-      if (exchange.path === '/docs') {
-        exchange.headers['content-security-policy'] =
-          "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+      if (file !== undefined) {
+        serveFile(exchange, response, file());
+        return;
       }
-      Promise.resolve(page.make()).then(
+      Promise.resolve(pages[exchange.path]!.make()).then(
         ({ status, type, body }) => exchange.send(response, status, type, body),
         (error: unknown) => refuse(exchange, response, error),
       );
     },
   };
+}
+
+function serveFile(exchange: HttpExchange, response: ServerResponse, file: DocsFile): void {
+  const { headers } = exchange;
+  headers['content-security-policy'] = docsPolicy;
+  headers['cache-control'] = 'no-cache';
+  headers.vary = 'accept-encoding';
+  const zipped = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\b)/.test(String(exchange.request.headers['accept-encoding'] ?? ''));
+  if (zipped) headers['content-encoding'] = 'gzip';
+  exchange.send(response, 200, file.type, zipped ? file.gzipped : file.body);
 }
 
 async function readiness(deps: SystemPagesDeps): Promise<Page> {

@@ -9,8 +9,11 @@ import { noTelemetry, type TelemetryConfig } from '@signet/kit/telemetry/telemet
 import { RegistryInternalServiceService } from '@signet/proto/gen/signet/internal/v1/registry.ts';
 import { Role } from '@signet/proto/gen/signet/v1/api_key.ts';
 import { ApiKeyServiceService } from '@signet/proto/gen/signet/v1/api_key_service.ts';
+import { AuditServiceService } from '@signet/proto/gen/signet/v1/audit_service.ts';
 import type { ExecutionResult } from '@signet/proto/gen/signet/v1/execution.ts';
 import { ExecutionServiceService } from '@signet/proto/gen/signet/v1/execution_service.ts';
+import { LanguageModelServiceService } from '@signet/proto/gen/signet/v1/language_model_service.ts';
+import { ModuleServiceService } from '@signet/proto/gen/signet/v1/module_service.ts';
 import type { Program } from '@signet/proto/gen/signet/v1/program.ts';
 import { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_service.ts';
 import { RuntimeServiceService } from '@signet/proto/gen/signet/v1/runtime_service.ts';
@@ -86,6 +89,9 @@ export async function startRig(
   add(registry, definitions(SignatureServiceService));
   add(registry, definitions(ProgramServiceService));
   add(registry, definitions(ApiKeyServiceService));
+  add(registry, definitions(AuditServiceService));
+  add(registry, definitions(LanguageModelServiceService));
+  add(registry, definitions(ModuleServiceService));
   add(registry, definitions(RegistryInternalServiceService));
   add(executor, definitions(RuntimeServiceService));
   add(executor, definitions(ExecutionServiceService));
@@ -107,8 +113,10 @@ export async function startRig(
     executorAddress: await executor.listen(loopback),
     internalToken: rigToken,
     rateLimit: undefined,
+    inFlightMax: 1000,
     telemetry: telemetryConfig,
     logLevel: 'silent',
+    lingerMs: 0,
     graceMs: 2000,
     heartbeatMs: 15_000,
     ...overrides,
@@ -177,6 +185,8 @@ export function sampleResult(json: string): ExecutionResult {
     engine: 1,
     programId: 'p',
     version: 1,
+    cacheHit: false,
+    degraded: false,
   };
 }
 

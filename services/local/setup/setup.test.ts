@@ -179,6 +179,8 @@ describe('the bootstrap', () => {
   it('refuses an unknown command in one line', async () => {
     const { code, said } = await bootstrap('constructor');
     expect(code).toBe(1);
-    expect(said).toBe('signet: unknown command `constructor`: one of demo, start, migrate, bench, test, check, gen\n');
+    expect(said).toBe(
+      'signet: unknown command `constructor`: one of demo, start, migrate, bench, conformance, test, test:compose, check, gen\n',
+    );
   });
 });

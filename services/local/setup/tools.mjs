@@ -12,6 +12,11 @@ export async function runTests(room, args) {
   return await runAll([['vitest', vitest], ...(args.length === 0 ? [['pytest', pytest]] : [])]);
 }
 
+/** Runs the tests of the stack in containers; they skip, saying why, where there is no engine. */
+export async function runComposeTests(room, args) {
+  return await inRepo(room, room.node, [bin(room, 'vitest'), 'run', '--config', 'vitest.compose.config.ts', ...args]);
+}
+
 /** Runs every static check and gives 1 if any of them fails. */
 export async function runChecks(room) {
   const python =
@@ -26,12 +31,22 @@ export async function runChecks(room) {
     ['tsc', () => inRepo(room, bin(room, 'tsc'), ['-p', '.'])],
     ['biome', () => inRepo(room, bin(room, 'biome'), ['check', '--error-on-warnings', '.'])],
     ['buf lint', buf('lint')],
+    ['buf breaking', buf('breaking', '--against', 'baseline.binpb')],
     ['buf format', buf('format', '-d', '--exit-code')],
     ['generated code', () => compareGenerated(room)],
     ['ruff check', python('ruff', 'check', '.')],
     ['ruff format', python('ruff', 'format', '--check', '.')],
     ['mypy', python('mypy', '--strict', 'signet_sidecar')],
   ]);
+}
+
+/** Runs files of DSPy's cases on both engines; its own exit codes are 0, 1, 2 and 3. */
+export async function runConformance(room, args) {
+  const env = { ...room.env, SIGNET_PYTHON: room.env.SIGNET_PYTHON || room.python };
+  return await runInForeground(room.node, [join(room.root, 'test', 'conformance', 'main.ts'), ...args], {
+    cwd: process.env.INIT_CWD || process.cwd(),
+    env,
+  });
 }
 
 /** Generates the TypeScript and the Python from the protos. */

@@ -10,6 +10,8 @@ export type ApiKey = {
   readonly prefix: string;
   readonly expireTime?: Date | null;
   readonly revokeTime?: Date | null;
+  readonly rotateTime?: Date | null;
+  readonly formerUntil?: Date | null;
   readonly labels: Record<string, string>;
   readonly rowVersion: number;
   readonly createTime: Date;

@@ -30,9 +30,13 @@ export function createKeyLookup(database: Pick<Database, 'read'>): KeyLookup {
     async byHash(keyHash) {
       const [row] = await database.read<Row>(
         'authenticate-key',
-        `select id, name, role, expire_time, revoke_time is not null as is_revoked,
-           coalesce(expire_time <= now(), false) as is_expired
-         from registry.api_keys where key_hash = $1`,
+        // A former secret ends with its overlap, or with the key.
+        `select id, name, role, end_time as expire_time, is_revoked, coalesce(end_time <= now(), false) as is_expired
+         from (
+           select id, name, role, revoke_time is not null as is_revoked,
+             case when key_hash = $1 then expire_time else least(expire_time, former_until) end as end_time
+           from registry.api_keys where key_hash = $1 or former_key_hash = $1
+         ) found`,
         [keyHash],
       );
       if (row === undefined) return undefined;

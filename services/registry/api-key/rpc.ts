@@ -2,12 +2,17 @@ import type { Clock } from '@signet/kit/clock.ts';
 import type { Handlers } from '@signet/kit/grpc/server.ts';
 import { Empty } from '@signet/proto/gen/google/protobuf/empty.ts';
 import { ApiKey as WireApiKey } from '@signet/proto/gen/signet/v1/api_key.ts';
-import { type ApiKeyServiceService, CreateApiKeyResponse } from '@signet/proto/gen/signet/v1/api_key_service.ts';
+import {
+  type ApiKeyServiceService,
+  CreateApiKeyResponse,
+  RotateApiKeyResponse,
+} from '@signet/proto/gen/signet/v1/api_key_service.ts';
 import { created, handleChange, type UnitOfWork } from '../repeat/handle.ts';
 import type { RepeatDeps } from '../repeat/run-once.ts';
 import { type ApiKeyDeps, createApiKey } from './create-api-key.ts';
 import { getApiKey, getMe, listApiKeys } from './read-api-keys.ts';
 import { deleteApiKey, revokeApiKey } from './revoke-api-key.ts';
+import { rotateApiKey } from './rotate-api-key.ts';
 import { updateApiKey } from './update-api-key.ts';
 import { readCreate, readUpdate, toWireApiKey } from './wire.ts';
 
@@ -40,6 +45,12 @@ export function createApiKeyHandlers(deps: ApiKeyRpcDeps): Handlers<typeof ApiKe
       handleChange(work, 'UpdateApiKey', request, WireApiKey, ctx, async (stores) => ({
         response: toWireApiKey(await updateApiKey(withKeys(stores), readUpdate(request))),
       })),
+    rotateApiKey: (request, ctx) =>
+      handleChange(work, 'RotateApiKey', request, RotateApiKeyResponse, ctx, async (stores) => {
+        const { apiKey, secret } = await rotateApiKey(withKeys(stores), request);
+        const shown = toWireApiKey(apiKey);
+        return { response: { apiKey: shown, secret }, remembered: { apiKey: shown, secret: '' } };
+      }),
     revokeApiKey: (request, ctx) =>
       handleChange(work, 'RevokeApiKey', request, WireApiKey, ctx, async (stores) => ({
         response: toWireApiKey(await revokeApiKey(withKeys(stores), request)),

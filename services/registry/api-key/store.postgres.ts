@@ -37,7 +37,7 @@ const orderFields = {
 };
 // The hash never leaves the database but to be compared.
 const columns =
-  'k.id, k.name, k.role, k.prefix, k.expire_time, k.revoke_time, k.labels, k.row_version, k.create_time, k.update_time';
+  'k.id, k.name, k.role, k.prefix, k.expire_time, k.revoke_time, k.rotate_time, k.former_until, k.labels, k.row_version, k.create_time, k.update_time';
 
 /** Makes the store of keys on a session. */
 export function createApiKeyStore({ em, select }: Session) {
@@ -71,6 +71,28 @@ export function createApiKeyStore({ em, select }: Session) {
       const { id, rowVersion } = key;
       const next = { ...changes, rowVersion: rowVersion + 1, updateTime: new Date() };
       const changed = await em.nativeUpdate(ApiKeyEntity, { id, rowVersion }, next);
+      if (changed !== 1) throw new AppError('WRITE_CONFLICT', 'Another change came first; try again');
+      return get(id);
+    },
+
+    /** Gives a key another hash; the one that it had stays good until `formerUntil`, null ends it now. */
+    async replaceHash(
+      key: ApiKey,
+      next: {
+        readonly prefix: string;
+        readonly keyHash: Buffer;
+        readonly formerUntil: Date | null;
+        readonly rotateTime: Date;
+      },
+    ): Promise<ApiKey> {
+      const { id, rowVersion } = key;
+      const changes = { ...next, formerKeyHash: null, rowVersion: rowVersion + 1, updateTime: new Date() };
+      const [row] = await em.execute<{ hash: Buffer }[]>(
+        `select key_hash as hash from registry.api_keys where id = ?`,
+        [id],
+      );
+      const formerKeyHash = next.formerUntil === null ? null : (row?.hash ?? null);
+      const changed = await em.nativeUpdate(ApiKeyEntity, { id, rowVersion }, { ...changes, formerKeyHash });
       if (changed !== 1) throw new AppError('WRITE_CONFLICT', 'Another change came first; try again');
       return get(id);
     },

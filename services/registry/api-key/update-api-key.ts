@@ -9,7 +9,7 @@ export type ApiKeyField = 'name' | 'expire_time' | 'labels';
 
 const fields: MaskFields<ApiKeyField> = {
   settable: ['name', 'expire_time', 'labels'],
-  outputOnly: ['id', 'role', 'prefix', 'revoke_time', 'create_time', 'update_time'],
+  outputOnly: ['id', 'role', 'prefix', 'revoke_time', 'rotate_time', 'former_until', 'create_time', 'update_time'],
 };
 
 /** Changes of a key; `set` are the fields that stand in the request. */

@@ -16,7 +16,8 @@ export const wireRoles: Record<Role, WireRole> = {
 
 /** Writes a key, without what it is. */
 export function toWireApiKey(key: ApiKey): WireApiKey {
-  const { id, name, role, prefix, expireTime, revokeTime, labels, createTime, updateTime } = key;
+  const { id, name, role, prefix, expireTime, revokeTime, rotateTime, formerUntil, labels, createTime, updateTime } =
+    key;
   return {
     id,
     name,
@@ -24,6 +25,8 @@ export function toWireApiKey(key: ApiKey): WireApiKey {
     prefix,
     expireTime: expireTime ?? undefined,
     revokeTime: revokeTime ?? undefined,
+    rotateTime: rotateTime ?? undefined,
+    formerUntil: formerUntil ?? undefined,
     labels,
     etag: etagOf(key),
     createTime,

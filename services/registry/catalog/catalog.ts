@@ -1,3 +1,5 @@
+import type { LanguageModel } from '../language-model/language-model.ts';
+import type { ModuleImplementation, ModuleState, RoutingStrategy } from '../module/module.ts';
 import type { AdapterType, Configuration, Preparation, ProgramStatus } from '../program/program.ts';
 import type { Signature } from '../signature/signature.ts';
 
@@ -18,4 +20,47 @@ export type ResolvedProgram = {
   readonly deleted: boolean;
   /** The catalog's revision at the program's last change. */
   readonly revision: number;
+  /** The registered module behind it, if there is one. */
+  readonly moduleSettings: ModuleSettings | undefined;
+};
+
+/** What a registered module says about how programs of it are run. */
+export type ModuleSettings = {
+  readonly id: string;
+  readonly name: string;
+  readonly implementation: ModuleImplementation;
+  readonly routingStrategy: RoutingStrategy;
+  readonly cacheTtlS: number;
+};
+
+/** A module as executors know it. */
+export type ResolvedModule = {
+  readonly settings: ModuleSettings;
+  readonly state: ModuleState;
+  readonly errorMessage: string;
+  readonly deleted: boolean;
+  readonly executable: boolean;
+  readonly generation: number;
+  /** The catalog's revision at its last change. */
+  readonly revision: number;
+  /** The name on the workers' allow-list that it needs; empty if none. */
+  readonly pythonClass: string;
+};
+
+/** A language model with its credential as the database has it. */
+export type SealedLanguageModel = {
+  readonly languageModel: LanguageModel;
+  /** Undefined if it has none. */
+  readonly sealedCredential: Uint8Array | undefined;
+  readonly deleted: boolean;
+  /** The catalog's revision at its last change. */
+  readonly revision: number;
+};
+
+/** A language model with its credential opened, or with why that failed. Never logged, never stored. */
+export type ResolvedLanguageModel = Omit<SealedLanguageModel, 'sealedCredential'> & {
+  /** Empty if it has none, or none that opens. */
+  readonly credential: string;
+  /** Why its credential does not open; empty if it does. */
+  readonly credentialFault: string;
 };

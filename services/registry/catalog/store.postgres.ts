@@ -4,6 +4,7 @@ import { type Preparation, programNotFound, unprepared, versionNotFound } from '
 import { isSlug } from '../program/slug.ts';
 import { fromSnapshot, type StoredSignature } from '../signature/signature.ts';
 import type { ResolvedProgram } from './catalog.ts';
+import { type SettingsRow, settingsColumns, toSettings } from './modules.postgres.ts';
 
 /** The catalog as executors read it: each read is one prepared statement. */
 export type CatalogStore = ReturnType<typeof createCatalogStore>;
@@ -11,22 +12,24 @@ export type CatalogStore = ReturnType<typeof createCatalogStore>;
 const selection = `
   select p.id, p.slug, p.name, p.status, p.error_message, p.adapter_type, p.serving_version, p.catalog_revision,
     p.delete_time is not null as deleted, v.version, v.signature, v.configuration, v.demos,
-    r.state, r.dspy_program_id, r.error_message as preparation_error, r.dialect, r.create_time as preparation_time
+    r.state, r.dspy_program_id, r.error_message as preparation_error, r.dialect, r.plan_json, r.native_fault, r.create_time as preparation_time,
+    ${settingsColumns}
   from registry.programs p
   left join registry.program_versions v on v.program_id = p.id and v.version =`;
 const servedVersion = 'case when p.serving_version > 0 then p.serving_version else p.latest_version end';
 const preparation = `
   left join lateral (
-    select state, dspy_program_id, error_message, dialect, create_time from registry.program_preparations
+    select state, dspy_program_id, error_message, dialect, plan_json, native_fault, create_time from registry.program_preparations
     where version_id = v.id order by state = 'ready' desc, create_time desc, id desc limit 1
-  ) r on true`;
+  ) r on true
+  left join registry.modules m on m.id = coalesce(p.module_id, (v.configuration -> 'registered' ->> 'id')::uuid)`;
 const askedVersion = `case when $2::int > 0 then $2::int else ${servedVersion} end`;
 const byId = `${selection} ${askedVersion} ${preparation} where p.id = $1::uuid`;
 const bySlug = `${selection} ${askedVersion} ${preparation} where p.slug = $1 and p.delete_time is null`;
-const changes = `${selection} ${servedVersion} ${preparation} where p.catalog_revision > $1::bigint
-  order by p.catalog_revision limit $2::int`;
+const changes = `${selection} ${servedVersion} ${preparation}
+  where p.catalog_revision > $1::bigint and p.catalog_revision <= $2::bigint order by p.catalog_revision limit $3::int`;
 
-type Row = {
+type Row = SettingsRow & {
   id: string;
   slug: string;
   name: string;
@@ -44,6 +47,8 @@ type Row = {
   dspy_program_id: string;
   preparation_error: string;
   dialect: Record<string, string>;
+  plan_json: string;
+  native_fault: string;
   preparation_time: string;
 };
 
@@ -64,9 +69,9 @@ export function createCatalogStore(database: Pick<Database, 'read'>) {
       return toResolved(row, row.version);
     },
 
-    /** Reads what changed after a revision, in the order of the commits, at most `limit` programs as they are now. */
-    async changesAfter(revision: bigint, limit: number): Promise<ResolvedProgram[]> {
-      const rows = await database.read<Row>('catalog-changes', changes, [String(revision), limit]);
+    /** Reads what changed after one revision up to another, in the order of the commits, at most `limit` programs as they are now. */
+    async programChanges(after: bigint, upTo: bigint, limit: number): Promise<ResolvedProgram[]> {
+      const rows = await database.read<Row>('catalog-changes', changes, [String(after), String(upTo), limit]);
       return rows.flatMap((row) => (row.version === null ? [] : [toResolved(row, row.version)]));
     },
 
@@ -98,6 +103,7 @@ function toResolved(row: Row, version: number): ResolvedProgram {
     preparation: toPreparation(row),
     deleted: row.deleted,
     revision: Number(row.catalog_revision),
+    moduleSettings: toSettings(row),
   };
 }
 
@@ -108,6 +114,8 @@ function toPreparation(row: Row): Preparation {
     dspyProgramId: row.dspy_program_id,
     errorMessage: row.preparation_error,
     dialect: row.dialect,
+    planJson: row.plan_json,
+    nativeFault: row.native_fault,
     createTime: new Date(row.preparation_time),
   };
 }

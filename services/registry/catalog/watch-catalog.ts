@@ -1,22 +1,19 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
-import type { ResolvedProgram } from './catalog.ts';
+import { type CatalogItem, type ChangesDeps, changesAfter } from './changes.ts';
 import type { CatalogListener } from './listener.postgres.ts';
-import type { CatalogStore } from './store.postgres.ts';
 
 /** What a watch needs: the reads, and what wakes it. */
-export type WatchDeps = { readonly catalog: CatalogStore; readonly listener: CatalogListener };
+export type WatchDeps = ChangesDeps & { readonly listener: CatalogListener };
 
 /** One message of a watch. */
-export type CatalogEvent =
-  | { readonly kind: 'program'; readonly revision: bigint; readonly program: ResolvedProgram }
-  | { readonly kind: 'synced'; readonly revision: bigint };
+export type CatalogEvent = CatalogItem | { readonly kind: 'synced'; readonly revision: bigint };
 
 const batchMax = 200;
 
 /**
- * Tells everything that changed after a revision, in the order of the commits, then `synced`, then each change as it comes; a program
- * that changed twice in between is told once, as it is. A revision that was never reached (another database) starts from the beginning.
+ * Tells everything that changed after a revision, in the order of the commits, then `synced`, then each change as it comes; what
+ * changed twice in between is told once, as it is. A revision that was never reached (another database) starts from the beginning.
  * While the database is away it waits. Ends with SHUTTING_DOWN when the registry stops.
  */
 export async function* watchCatalog(
@@ -24,7 +21,7 @@ export async function* watchCatalog(
   input: { readonly afterRevision: bigint },
   ctx: CallContext,
 ): AsyncGenerator<CatalogEvent> {
-  const { catalog, listener } = deps;
+  const { listener } = deps;
   const { signal } = ctx;
   let cursor = input.afterRevision;
   let isKnown = false;
@@ -32,13 +29,13 @@ export async function* watchCatalog(
   while (!signal.aborted) {
     const { tick } = listener;
     const batch = await lookUnlessAway(async () => {
-      if (!isKnown && cursor > (await catalog.revision())) cursor = 0n;
+      if (!isKnown && cursor > (await deps.catalog.revision())) cursor = 0n;
       isKnown = true;
-      return catalog.changesAfter(cursor, batchMax);
+      return changesAfter(deps, cursor, batchMax);
     });
-    for (const program of batch ?? []) {
-      cursor = BigInt(program.revision);
-      yield { kind: 'program', revision: cursor, program };
+    for (const change of batch ?? []) {
+      cursor = change.revision;
+      yield change;
     }
     if (batch?.length === batchMax) continue;
     if (batch !== undefined && !isSynced) {

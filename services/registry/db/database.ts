@@ -10,6 +10,15 @@ export type Session = {
   select<Row extends object>(text: string, values: readonly unknown[]): Promise<Row[]>;
 };
 
+/** Who changes something and by which call, for the audit log. */
+export type ChangedBy = {
+  readonly keyId: string;
+  readonly name: string;
+  /** Such as `CreateProgram`. */
+  readonly action: string;
+  readonly traceId: string;
+};
+
 /** The way to the database. Failures come out as AppError where a caller can do something about them. */
 export type Database = {
   readonly orm: MikroORM;
@@ -18,11 +27,15 @@ export type Database = {
   /** Runs reads outside a transaction, on an entity manager of their own. */
   query<T>(work: (session: Session) => Promise<T>): Promise<T>;
   /** Runs a change in one transaction; runs it again, twice at most, when it lost to another one. */
-  transaction<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  transaction<T>(work: (session: Session) => Promise<T>, by?: ChangedBy): Promise<T>;
   close(): Promise<void>;
 };
 
 const attemptMax = 3;
+
+// What the triggers of the audit log read; true: only until the transaction ends.
+const sayWho = `select set_config('signet.actor_id', ?, true), set_config('signet.actor', ?, true),
+  set_config('signet.action', ?, true), set_config('signet.trace_id', ?, true)`;
 
 /** Opens the database; connections are made when they are needed and again after they broke. */
 export async function openDatabase(databaseUrl: string): Promise<Database> {
@@ -48,10 +61,13 @@ export async function openDatabase(databaseUrl: string): Promise<Database> {
         throw fromSqlError(error);
       }
     },
-    async transaction(work) {
+    async transaction(work, by) {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await orm.em.fork().transactional((em) => work({ em, select }));
+          return await orm.em.fork().transactional(async (em) => {
+            if (by !== undefined) await em.execute(sayWho, [by.keyId, by.name, by.action, by.traceId]);
+            return work({ em, select });
+          });
         } catch (error) {
           const lost = sqlCode(error) === '40001' || sqlCode(error) === '40P01';
           if (!lost || attempt >= attemptMax) throw fromSqlError(error);

@@ -1,9 +1,15 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
 import { refusal, startTestRegistry } from '../test-support/registry.ts';
 import { migrate } from './migrate.ts';
 import { createOrm } from './orm.ts';
+
+const names = readdirSync(join(import.meta.dirname, 'migrations'))
+  .map((file) => file.replace(/\.ts$/, ''))
+  .sort();
 
 let database: TestDatabase;
 let client: pg.Client;
@@ -41,7 +47,7 @@ async function fill(): Promise<void> {
 describe('migrations', () => {
   it('MIG-01 MIG-03 go up, all the way down and up again, and leave the same schema', async () => {
     const up = await migrate(database.url, 'up');
-    expect(up.executed).toEqual(['000-extensions', '001-signatures', '002-programs', '003-keys']);
+    expect(up.executed).toEqual(names);
     const first = await shape();
     const down = await migrate(database.url, 'down', { steps: 'all' });
     expect(down.executed).toEqual([...up.executed].reverse());
@@ -58,7 +64,7 @@ describe('migrations', () => {
     expect(refused.message).toContain('holds rows');
     expect(await shape()).toEqual(first);
     expect((await client.query('select count(*)::int as n from registry.programs')).rows[0].n).toBe(1);
-    for (const name of ['003-keys', '002-programs', '001-signatures', '000-extensions']) {
+    for (const name of [...names].reverse()) {
       expect((await migrate(database.url, 'down', { loseData: true })).executed).toEqual([name]);
     }
     await fill();

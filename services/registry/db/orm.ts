@@ -1,6 +1,8 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { ApiKeyEntity } from '../api-key/api-key.entity.ts';
+import { LanguageModelEntity } from '../language-model/language-model.entity.ts';
+import { ModuleEntity } from '../module/module.entity.ts';
 import { ProgramEntity, ProgramPreparationEntity, ProgramVersionEntity } from '../program/program.entity.ts';
 import { IdempotencyEntity } from '../repeat/idempotency.entity.ts';
 import { SignatureEntity, SignatureModuleEntity, SignatureVersionEntity } from '../signature/signature.entity.ts';
@@ -8,6 +10,13 @@ import { Extensions000 } from './migrations/000-extensions.ts';
 import { Signatures001 } from './migrations/001-signatures.ts';
 import { Programs002 } from './migrations/002-programs.ts';
 import { Keys003 } from './migrations/003-keys.ts';
+import { LanguageModels004 } from './migrations/004-language-models.ts';
+import { Modules005 } from './migrations/005-modules.ts';
+import { AuditLog007 } from './migrations/007-audit-log.ts';
+import { KeyRotation008 } from './migrations/008-key-rotation.ts';
+import { CognitivePrograms009 } from './migrations/009-cognitive-programs.ts';
+import { PromptPlans010 } from './migrations/010-prompt-plans.ts';
+import { DspyStates011 } from './migrations/011-dspy-states.ts';
 import { releaseLostConnections } from './release-lost.ts';
 
 /** Makes the ORM of the schema `registry`: an explicit list of entities and migrations, up to `connectionMax` connections. */
@@ -18,10 +27,12 @@ export function createOrm(databaseUrl: string, connectionMax = 10): Promise<Mikr
       SignatureEntity,
       SignatureVersionEntity,
       SignatureModuleEntity,
+      ModuleEntity,
       ProgramEntity,
       ProgramVersionEntity,
       ProgramPreparationEntity,
       ApiKeyEntity,
+      LanguageModelEntity,
       IdempotencyEntity,
     ],
     extensions: [Migrator],
@@ -45,6 +56,13 @@ export function createOrm(databaseUrl: string, connectionMax = 10): Promise<Mikr
         { name: '001-signatures', class: Signatures001 },
         { name: '002-programs', class: Programs002 },
         { name: '003-keys', class: Keys003 },
+        { name: '004-language-models', class: LanguageModels004 },
+        { name: '005-modules', class: Modules005 },
+        { name: '007-audit-log', class: AuditLog007 },
+        { name: '008-key-rotation', class: KeyRotation008 },
+        { name: '009-cognitive-programs', class: CognitivePrograms009 },
+        { name: '010-prompt-plans', class: PromptPlans010 },
+        { name: '011-dspy-states', class: DspyStates011 },
       ],
     },
   });

@@ -19,7 +19,30 @@ export async function pageRows(rows: Promise<PageRow[]>): Promise<PageRow[]> {
   }
 }
 
-/** Cuts a list that was read one row too far into a page. */
+// Well under what a message may have, as the rest of the answer and the rows' own form on the wire come to it.
+const pageBytesMax = 4 * 1024 * 1024;
+
+/** The SQL of a list that ends after 4 MiB of rows, though never before its first one: large rows make short pages, not refused ones. */
+export function shortened(list: string): string {
+  return `select * from (
+      select page.*, count(*) over () as page_found,
+        sum(octet_length(page::text)) over (rows between unbounded preceding and 1 preceding) as page_bytes_before
+      from (${list}) page
+    ) measured where coalesce(page_bytes_before, 0) < ${pageBytesMax}`;
+}
+
+/** The rows of a page up to 4 MiB of JSON, the first one in any case; for lists that are not read by SQL of ours. */
+export function shortPage<T>(rows: readonly T[]): readonly T[] {
+  let bytes = 0;
+  const end = rows.findIndex((row, at) => {
+    const before = bytes;
+    bytes += JSON.stringify(row).length;
+    return at > 0 && before >= pageBytesMax;
+  });
+  return end === -1 ? rows : rows.slice(0, end);
+}
+
+/** Cuts a list that was read one row too far, or was shortened, into a page. */
 export function toPage<T>(
   rows: readonly PageRow[],
   pageSize: number,
@@ -28,7 +51,8 @@ export function toPage<T>(
   map: (row: PageRow) => T,
 ): Page<T> {
   const page = rows.slice(0, pageSize);
-  const last = rows.length > pageSize ? page.at(-1) : undefined;
+  const found = Number(rows[0]?.page_found ?? rows.length);
+  const last = found > page.length ? page.at(-1) : undefined;
   const keys = Array.from({ length: keyCount }, (_, index) => String(last?.[`order_key_${index}`]));
   return { items: page.map(map), nextPageToken: last === undefined ? '' : encodePageToken(bound, keys) };
 }

@@ -1,3 +1,5 @@
+import { followProgram } from '../module/follow-program.ts';
+import type { ModuleStore } from '../module/store.postgres.ts';
 import { type Program, programNotFound, stateForbids } from './program.ts';
 import type { ProgramStore } from './store.postgres.ts';
 
@@ -9,7 +11,7 @@ export const transitionMs = 60_000;
  * PROGRAM_NOT_FOUND and STATE_FORBIDS (`Only draft programs can be initialized`).
  */
 export async function beginInitialize(
-  deps: { readonly programs: ProgramStore },
+  deps: { readonly programs: ProgramStore; readonly modules: ModuleStore },
   input: { readonly program: string },
 ): Promise<Program> {
   const program = await deps.programs.lock(input.program);
@@ -18,6 +20,7 @@ export async function beginInitialize(
     throw stateForbids('Only draft programs can be initialized', program.status, 'initialize');
   }
   await deps.programs.renew(program.id, transitionMs);
+  await followProgram(deps, program, { kind: 'initializing' });
   return deps.programs.change(program, {
     status: 'initializing',
     fencingToken: program.fencingToken + 1,

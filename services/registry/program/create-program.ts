@@ -1,9 +1,15 @@
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { mlTypeNames } from '@signet/signature/types.ts';
 import { FieldChecks, type JsonRecord } from '../check/field-checks.ts';
+import { requireLanguageModel } from '../language-model/read-language-models.ts';
+import type { LanguageModelStore } from '../language-model/store.postgres.ts';
+import { moduleNames } from '../module/module-names.ts';
+import type { ModuleStore } from '../module/store.postgres.ts';
+import { chooseParser } from '../signature/choose-parser.ts';
 import { findOrCreateByModule, findOrCreateBySpec } from '../signature/find-or-create-signature.ts';
 import { readSpec, refuseDeprecated, type Signature, signatureNotFound } from '../signature/signature.ts';
 import type { ModuleDeps } from '../signature/signature-modules.ts';
+import { beginOptimized } from './begin-optimized.ts';
 import { checkConfiguration, checkDemos, type GivenConfiguration } from './check-configuration.ts';
 import type { AdapterType, Program, ProgramView } from './program.ts';
 import { deriveSlug, isSlug } from './slug.ts';
@@ -11,7 +17,11 @@ import { type NewProgram, type ProgramStore, slugTaken } from './store.postgres.
 import type { NewVersion } from './versions.postgres.ts';
 
 /** What making programs needs. */
-export type ProgramDeps = ModuleDeps & { readonly programs: ProgramStore };
+export type ProgramDeps = ModuleDeps & {
+  readonly programs: ProgramStore;
+  readonly modules: ModuleStore;
+  readonly languageModels: LanguageModelStore;
+};
 
 /** A new program; exactly one of `signature`, `signatureSpec` and `signatureModule` is not empty. */
 export type CreateProgramInput = {
@@ -21,6 +31,8 @@ export type CreateProgramInput = {
   readonly signature: string;
   readonly signatureSpec: string;
   readonly signatureModule: string;
+  /** Which parser reads `signatureSpec`; empty means the configured one. */
+  readonly signatureParser: string;
   /** Undefined for a value that nobody knows. */
   readonly adapterType: AdapterType | undefined;
   readonly configuration: GivenConfiguration;
@@ -35,11 +47,13 @@ export type CreateProgramInput = {
 export async function createProgram(deps: ProgramDeps, input: CreateProgramInput): Promise<ProgramView> {
   const checks = new FieldChecks();
   checkPlainFields(input, checks);
-  const configuration = checkConfiguration(input.configuration, checks);
+  const configuration = await checkConfiguration(moduleNames(deps), input.configuration, checks);
   checks.done();
+  await requireLanguageModel(deps, configuration.lm, 'configuration.lm');
   const signature = await chooseSignature(deps, input);
   const demos = checkDemos(input.configuration.demos, signature, checks);
   checks.done();
+  const first = beginOptimized({ signature, configuration, demos });
   const program = await insertProgram(
     deps,
     {
@@ -52,9 +66,9 @@ export async function createProgram(deps: ProgramDeps, input: CreateProgramInput
       variables: input.variables ?? {},
       labels: input.labels,
     },
-    { signature, configuration, demos, source: 'create' },
+    { ...first, source: 'create' },
   );
-  return { program, configuration, demos };
+  return { program, configuration: first.configuration, demos: first.demos };
 }
 
 /** Stores a new program under its slug, or under one made from its name; NAME_TAKEN if a given one is taken. */
@@ -92,7 +106,13 @@ function checkPlainFields(input: CreateProgramInput, checks: FieldChecks): void 
   }
 }
 
-async function chooseSignature(deps: ProgramDeps, input: CreateProgramInput): Promise<Signature> {
+/** Finds or makes the signature that a request names in one of three ways. */
+export async function chooseSignature(
+  deps: ProgramDeps,
+  input: Pick<CreateProgramInput, 'signature' | 'signatureSpec' | 'signatureModule'> & {
+    readonly signatureParser?: string;
+  },
+): Promise<Signature> {
   if (input.signature !== '') {
     if (!input.signature.isWellFormed() || input.signature.includes('\0')) {
       throw invalidField('signature', 'must not hold \\u0000 or half a surrogate pair', 'TEXT_INVALID');
@@ -103,6 +123,7 @@ async function chooseSignature(deps: ProgramDeps, input: CreateProgramInput): Pr
     return found;
   }
   if (input.signatureModule !== '') return (await findOrCreateByModule(deps, input.signatureModule)).signature;
-  const parsed = readSpec(input.signatureSpec, mlTypeNames, 'signature_spec');
+  const parser = chooseParser(deps, input.signatureParser ?? '', 'signature_parser');
+  const parsed = readSpec(input.signatureSpec, mlTypeNames, 'signature_spec', parser);
   return (await findOrCreateBySpec(deps, parsed, {})).signature;
 }

@@ -29,7 +29,7 @@ export async function ensureQuickProgram(deps: ProgramDeps, input: QuickProgramI
   const adapterType = input.adapterType ?? 'mock';
   const quickKey = `${signature.id}:${adapterType}:${fingerprint(signature)}`;
   const found = await deps.programs.lockQuick(quickKey);
-  if (found !== undefined) return found.status === 'error' ? resetQuick(deps, found) : found;
+  if (found !== undefined) return found.status === 'error' ? deps.programs.backToDraft(found) : found;
   const name = `Quick Execute - ${signature.module}`.slice(0, 200);
   // Callers of one name wait here for each other, so whoever comes second finds the first one's program.
   await deps.programs.nextSlug(deriveSlug(name));
@@ -61,7 +61,7 @@ const plain: Configuration = {
 
 async function chooseSignature(deps: ProgramDeps, input: QuickProgramInput): Promise<Signature> {
   if (input.signatureModule !== '') return (await findOrCreateByModule(deps, input.signatureModule)).signature;
-  const parsed = readSpec(input.signatureSpec, mlTypeNames, 'signature_spec');
+  const parsed = readSpec(input.signatureSpec, mlTypeNames, 'signature_spec', deps.signatureParser);
   return (await findOrCreateBySpec(deps, parsed, {})).signature;
 }
 
@@ -71,8 +71,4 @@ function fingerprint({ spec, strictMode, mlTypes }: Signature): string {
     .update(JSON.stringify([spec, strictMode, mlTypes]))
     .digest('hex')
     .slice(0, 16);
-}
-
-function resetQuick(deps: ProgramDeps, program: Program): Promise<Program> {
-  return deps.programs.change(program, { status: 'draft', errorMessage: '', dspyProgramId: '', servingVersion: 0 });
 }

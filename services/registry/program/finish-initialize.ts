@@ -1,4 +1,6 @@
 import { invalidField } from '@signet/kit/error/app-error.ts';
+import { errorTurn, followProgram } from '../module/follow-program.ts';
+import type { ModuleStore } from '../module/store.postgres.ts';
 import {
   type Preparation,
   type Program,
@@ -20,7 +22,7 @@ export type FinishInput = TransitionInput & { readonly version: number; readonly
  * VERSION_NOT_FOUND, INVALID_REQUEST, and STATE_FORBIDS if the token is stale.
  */
 export async function finishInitialize(
-  deps: { readonly programs: ProgramStore },
+  deps: { readonly programs: ProgramStore; readonly modules: ModuleStore },
   input: FinishInput,
 ): Promise<ProgramView> {
   const { preparation } = input;
@@ -41,6 +43,8 @@ export async function finishInitialize(
           errorMessage: '',
         }
       : { status: 'error' as const, errorMessage: preparation.errorMessage || 'initialization failed' };
+  const turn = outcome.status === 'ready' ? ({ kind: 'ready' } as const) : errorTurn(outcome.errorMessage);
+  await followProgram(deps, program, turn);
   return deps.programs.view(await deps.programs.change(program, { ...outcome, transitionUntil: null }));
 }
 

@@ -11,6 +11,7 @@ const ready: Preparation = {
   dspyProgramId: 'p',
   errorMessage: '',
   dialect: { dspy: '3.4.1' },
+  nativeFault: '',
   createTime: undefined,
 };
 const failed: Preparation = {
@@ -18,6 +19,7 @@ const failed: Preparation = {
   dspyProgramId: '',
   errorMessage: 'no such model',
   dialect: {},
+  nativeFault: '',
   createTime: undefined,
 };
 const begin = (program: string) => registry.call(inner.beginInitialize, { program });

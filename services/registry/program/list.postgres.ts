@@ -4,7 +4,7 @@ import { parseFilter } from '@signet/kit/filter/parse-filter.ts';
 import { createBinder } from '@signet/kit/filter/sql-binder.ts';
 import { decodePageToken } from '@signet/kit/page-token.ts';
 import type { Session } from '../db/database.ts';
-import { type PageRow, pageRows, toPage } from '../db/page.ts';
+import { type PageRow, pageRows, shortened, toPage } from '../db/page.ts';
 import type { ListQuery, Page } from '../page.ts';
 import { ProgramEntity } from './program.entity.ts';
 import { adapterTypes, type Configuration, type ProgramStatus, type ProgramView, programStatuses } from './program.ts';
@@ -57,7 +57,8 @@ export async function listPrograms({ em, select }: Session, query: ProgramListQu
   const bound = ['programs', text, orderBy, name, status ?? '', String(includeArchived)];
   const after = decodePageToken(query.pageToken, bound, order.length);
   const binder = createBinder();
-  const conditions = ['p.delete_time is null'];
+  // What stands behind a module is seen through the module.
+  const conditions = ['p.delete_time is null', 'p.module_id is null'];
   if (!includeArchived) conditions.push("p.status <> 'archived'");
   const filter = parseFilter(text);
   if (filter !== undefined) conditions.push(compileFilter(filter, filterFields, binder));
@@ -66,10 +67,10 @@ export async function listPrograms({ em, select }: Session, query: ProgramListQu
   if (after !== undefined) conditions.push(keysetSql(order, after, binder));
   const rows = await pageRows(
     select<PageRow>(
-      `select p.*, v.configuration as newest_configuration, v.demos as newest_demos, ${orderKeysSql(order)}
+      shortened(`select p.*, v.configuration as newest_configuration, v.demos as newest_demos, ${orderKeysSql(order)}
        from registry.programs p
        join registry.program_versions v on v.program_id = p.id and v.version = p.latest_version
-       where ${conditions.join(' and ')} order by ${orderSql(order)} limit ${query.pageSize + 1}`,
+       where ${conditions.join(' and ')} order by ${orderSql(order)} limit ${query.pageSize + 1}`),
       binder.values,
     ),
   );

@@ -20,6 +20,11 @@ export function readPayload({ kind }: Payload): GivenPayload {
   }
 }
 
+/** True if a payload holds bytes that Python's pickle wrote: its second protocol and all later ones begin like this. */
+export function isPickle(payload: Payload | undefined): boolean {
+  return payload?.kind?.$case === 'json' && payload.kind.value[0] === 0x80;
+}
+
 /** Writes the JSON text of an object as a payload. */
 export function toPayload(text: string, kind: PayloadKind): Payload {
   if (kind === 'json') return { kind: { $case: 'json', value: Buffer.from(text) } };

@@ -25,6 +25,7 @@ export const ProgramEntity = defineEntity({
     fencingToken: p.bigint('number'),
     transitionUntil: p.datetime(3).nullable(),
     quickKey: p.text().nullable(),
+    moduleId: p.uuid().nullable(),
     labels: p.json<Record<string, string>>(),
     catalogRevision: p.bigint('number'),
     rowVersion: p.integer(),
@@ -48,6 +49,7 @@ export const ProgramVersionEntity = defineEntity({
     demos: p.json<string[]>(),
     parentVersion: p.integer(),
     source: p.text().$type<VersionSource>(),
+    dspyState: p.text(),
     createTime: p.datetime(3).defaultRaw('now()'),
   },
 });
@@ -65,6 +67,8 @@ export const ProgramPreparationEntity = defineEntity({
     state: p.text().$type<'ready' | 'error'>(),
     dspyProgramId: p.text(),
     errorMessage: p.text(),
+    planJson: p.text(),
+    nativeFault: p.text(),
     createTime: p.datetime(3).defaultRaw('now()'),
   },
 });

@@ -1,6 +1,7 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { JsonRecord } from '../check/field-checks.ts';
 import type { Signature } from '../signature/signature.ts';
+import type { NamedModule } from './check-module.ts';
 
 /** Where a program stands in its life. */
 export const programStatuses = ['draft', 'initializing', 'ready', 'optimizing', 'error', 'archived'] as const;
@@ -15,7 +16,7 @@ export const adapterTypes = ['python_port', 'native', 'mock'] as const;
 export type AdapterType = (typeof adapterTypes)[number];
 
 /** How a version came to be. */
-export type VersionSource = 'create' | 'update' | 'optimize';
+export type VersionSource = 'create' | 'update' | 'optimize' | 'import';
 
 /** Options of every call of a language model; what is absent is left to the endpoint. */
 export type LmOptions = {
@@ -39,6 +40,10 @@ export type Configuration = {
   /** JSON texts of objects. */
   readonly modules: readonly string[];
   readonly metadata: JsonRecord;
+  /** What the module is built with; absent in configurations of before. */
+  readonly moduleConfig?: JsonRecord;
+  /** The registered module that `module` names, as it was then. */
+  readonly registered?: NamedModule;
 };
 
 /** A program as it is kept. */
@@ -59,6 +64,8 @@ export type Program = {
   readonly latestVersion: number;
   readonly fencingToken: number;
   readonly quickKey?: string | null;
+  /** The registered module behind which it stands; absent for programs of their own. */
+  readonly moduleId?: string | null;
   readonly labels: Record<string, string>;
   readonly rowVersion: number;
   readonly createTime: Date;
@@ -71,6 +78,10 @@ export type Preparation = {
   readonly dspyProgramId: string;
   readonly errorMessage: string;
   readonly dialect: Readonly<Record<string, string>>;
+  /** The prompt plan as JSON text, at most 8 MiB; empty if there is none. */
+  readonly planJson: string;
+  /** Why there is no plan although it can be run; empty if there is one. */
+  readonly nativeFault: string;
   readonly createTime: Date | undefined;
 };
 
@@ -85,6 +96,8 @@ export type ProgramVersion = {
   readonly demos: readonly string[];
   readonly parentVersion: number;
   readonly source: VersionSource;
+  /** What DSPy had saved, as JSON text; empty for versions that were not imported. */
+  readonly dspyState: string;
   readonly preparation: Preparation;
   readonly createTime: Date;
 };
@@ -102,6 +115,8 @@ export const unprepared: Preparation = {
   dspyProgramId: '',
   errorMessage: '',
   dialect: {},
+  planJson: '',
+  nativeFault: '',
   createTime: undefined,
 };
 

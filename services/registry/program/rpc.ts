@@ -1,30 +1,34 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import type { Handlers } from '@signet/kit/grpc/server.ts';
 import { Empty } from '@signet/proto/gen/google/protobuf/empty.ts';
-import { Program as WireProgram } from '@signet/proto/gen/signet/v1/program.ts';
+import { ProgramVersion, Program as WireProgram } from '@signet/proto/gen/signet/v1/program.ts';
 import type { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_service.ts';
 import { created, handleChange, type UnitOfWork } from '../repeat/handle.ts';
 import type { RepeatDeps } from '../repeat/run-once.ts';
 import { archiveProgram } from './archive-program.ts';
 import { createProgram, type ProgramDeps } from './create-program.ts';
 import { deleteProgram } from './delete-program.ts';
+import { exportProgramVersion } from './export-version.ts';
+import { importProgramVersion } from './import-version.ts';
+import { toPayload } from './payload-wire.ts';
 import type { ProgramView } from './program.ts';
 import { getProgram, getProgramVersion, listPrograms, listProgramVersions } from './read-programs.ts';
 import { resetProgram } from './reset-program.ts';
 import { updateProgram } from './update-program.ts';
-import { payloadKind, readCreate, readList, readUpdate, toWireProgram, toWireVersion } from './wire.ts';
+import { payloadKind, readCreate, readImport, readList, readUpdate, toWireProgram, toWireVersion } from './wire.ts';
 
-type Stores = Omit<ProgramDeps, 'definitions'> & RepeatDeps;
+type Stores = Omit<ProgramDeps, 'definitions' | 'signatureParser'> & RepeatDeps;
 
 /** What the handlers need. */
 export type ProgramRpcDeps = {
   readonly work: UnitOfWork<Stores>;
   readonly definitions: ProgramDeps['definitions'];
+  readonly signatureParser: ProgramDeps['signatureParser'];
 };
 
 /** The handlers of ProgramService. */
 export function createProgramHandlers(deps: ProgramRpcDeps): Handlers<typeof ProgramServiceService> {
-  const { work, definitions } = deps;
+  const { work, definitions, signatureParser } = deps;
   const changeProgram = (
     method: string,
     request: { readonly requestId: string },
@@ -38,7 +42,7 @@ export function createProgramHandlers(deps: ProgramRpcDeps): Handlers<typeof Pro
   return {
     createProgram: (request, ctx) =>
       handleChange(work, 'CreateProgram', request, WireProgram, ctx, async (stores) => {
-        const view = await createProgram({ ...stores, definitions }, readCreate(request));
+        const view = await createProgram({ ...stores, definitions, signatureParser }, readCreate(request));
         const response = toWireProgram(view, payloadKind(ctx, request.configuration));
         return { response, reply: created(`/v1/programs/${view.program.id}`) };
       }),
@@ -68,12 +72,23 @@ export function createProgramHandlers(deps: ProgramRpcDeps): Handlers<typeof Pro
     listProgramVersions: async (request, ctx) => {
       const { program, page } = await work.read((stores) => listProgramVersions(stores, request, ctx));
       const kind = payloadKind(ctx);
-      const versions = page.items.map((version) => toWireVersion(program, version, kind));
+      const versions = page.items.map((version) => toWireVersion(program, version, kind, false));
       return { versions, nextPageToken: page.nextPageToken };
     },
     getProgramVersion: async (request, ctx) => {
       const { program, version } = await work.read((stores) => getProgramVersion(stores, request, ctx));
-      return toWireVersion(program, version, payloadKind(ctx));
+      return toWireVersion(program, version, payloadKind(ctx), true);
+    },
+    importProgramVersion: (request, ctx) =>
+      handleChange(work, 'ImportProgramVersion', request, ProgramVersion, ctx, async (stores) => {
+        const { program, version } = await importProgramVersion(stores, readImport(request));
+        const kind = request.state?.kind?.$case === 'json' ? 'json' : payloadKind(ctx);
+        const response = toWireVersion(program, version, kind, true);
+        return { response, reply: created(`/v1/programs/${program.id}/versions/${version.version}`) };
+      }),
+    exportProgramVersion: async (request, ctx) => {
+      const { version } = await work.read((stores) => getProgramVersion(stores, request, ctx));
+      return { state: toPayload(exportProgramVersion(version), payloadKind(ctx)) };
     },
   };
 }

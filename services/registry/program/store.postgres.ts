@@ -14,7 +14,7 @@ import { createVersionStore, type NewVersion } from './versions.postgres.ts';
 export type NewProgram = Pick<
   Program,
   'slug' | 'name' | 'description' | 'adapterType' | 'signatureModule' | 'variables' | 'labels'
-> & { readonly signature: Signature; readonly quickKey?: string };
+> & { readonly signature: Signature; readonly quickKey?: string; readonly moduleId?: string };
 
 /** What can be changed of a program. */
 export type ProgramChanges = Partial<
@@ -60,6 +60,28 @@ export function createProgramStore(session: Session) {
   const find = async (named: string): Promise<Program | undefined> =>
     (await em.findOne(ProgramEntity, where(named), fresh)) ?? undefined;
 
+  const change = async (program: Program, changes: ProgramChanges): Promise<Program> => {
+    const { id, status, rowVersion } = program;
+    const { slug } = changes;
+    if (slug !== undefined && slug !== program.slug && (await find(slug)) !== undefined) throw slugTaken(slug);
+    const changed = await em.nativeUpdate(
+      ProgramEntity,
+      { id, status, rowVersion },
+      { ...changes, rowVersion: rowVersion + 1, updateTime: new Date() },
+    );
+    if (changed !== 1) throw new AppError('WRITE_CONFLICT', 'Another change came first; try again');
+    await announce(id);
+    return get(id);
+  };
+  const backToDraft = (program: Program): Promise<Program> =>
+    change(program, { status: 'draft', errorMessage: '', dspyProgramId: '', servingVersion: 0 });
+  const ofModule = (moduleId: string, more: object): Promise<Program[]> =>
+    em.find(
+      ProgramEntity,
+      { moduleId, deleteTime: null, ...more },
+      { ...fresh, orderBy: { id: 'asc' }, lockMode: LockMode.PESSIMISTIC_WRITE },
+    );
+
   return {
     ...versions,
 
@@ -70,6 +92,12 @@ export function createProgramStore(session: Session) {
     async lock(named: string): Promise<Program | undefined> {
       const found = await em.findOne(ProgramEntity, where(named), { ...fresh, lockMode: LockMode.PESSIMISTIC_WRITE });
       return found ?? undefined;
+    },
+
+    /** Reads the program of a quick key. */
+    async findQuick(quickKey: string): Promise<Program | undefined> {
+      const filter = { quickKey, deleteTime: null, status: { $ne: 'archived' as const } };
+      return (await em.findOne(ProgramEntity, filter, fresh)) ?? undefined;
     },
 
     /** Reads the program that quick executions of a signature on an engine share, and holds it. */
@@ -104,18 +132,22 @@ export function createProgramStore(session: Session) {
     },
 
     /** Changes a program that still is in the state and version it was read in; NAME_TAKEN for a slug that is taken. */
-    async change(program: Program, changes: ProgramChanges): Promise<Program> {
-      const { id, status, rowVersion } = program;
-      const { slug } = changes;
-      if (slug !== undefined && slug !== program.slug && (await find(slug)) !== undefined) throw slugTaken(slug);
-      const changed = await em.nativeUpdate(
-        ProgramEntity,
-        { id, status, rowVersion },
-        { ...changes, rowVersion: rowVersion + 1, updateTime: new Date() },
-      );
-      if (changed !== 1) throw new AppError('WRITE_CONFLICT', 'Another change came first; try again');
-      await announce(id);
-      return get(id);
+    change,
+
+    /** Takes a program in ERROR back to where it may be prepared anew. */
+    backToDraft,
+
+    /** Takes the programs behind a module that are in ERROR back to where they may be prepared anew. */
+    async resetOfModule(moduleId: string): Promise<void> {
+      for (const program of await ofModule(moduleId, { status: 'error' as const })) await backToDraft(program);
+    },
+
+    /** Takes the programs behind a module out of use that were made for a former state of it. */
+    async archiveOfModule(moduleId: string, adapterType: Program['adapterType']): Promise<void> {
+      const former = await ofModule(moduleId, { adapterType, status: { $ne: 'archived' as const } });
+      for (const program of former) {
+        await change(program, { status: 'archived', fencingToken: program.fencingToken + 1, transitionUntil: null });
+      }
     },
 
     /** Adds a version after the newest one; it is for `change` to make it the program's `latestVersion`. */

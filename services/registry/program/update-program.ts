@@ -1,8 +1,18 @@
 import { requireEtag } from '../check/etag.ts';
 import { FieldChecks, type JsonRecord } from '../check/field-checks.ts';
 import { type MaskFields, maskedFields } from '../check/update-mask.ts';
+import { requireLanguageModel } from '../language-model/read-language-models.ts';
+import { moduleNames } from '../module/module-names.ts';
 import { checkConfiguration, checkDemos, type GivenConfiguration } from './check-configuration.ts';
-import { type Program, type ProgramView, programNotFound, stateForbids, versionNotFound } from './program.ts';
+import type { ProgramDeps } from './create-program.ts';
+import {
+  type Configuration,
+  type Program,
+  type ProgramView,
+  programNotFound,
+  stateForbids,
+  versionNotFound,
+} from './program.ts';
 import { isSlug } from './slug.ts';
 import type { ProgramChanges, ProgramStore } from './store.postgres.ts';
 
@@ -46,7 +56,7 @@ export type UpdateProgramInput = {
  * PROGRAM_NOT_FOUND, ETAG_MISMATCH, NAME_TAKEN, INVALID_REQUEST, MODULE_INVALID, LM_NOT_FOUND, and STATE_FORBIDS for archived ones.
  */
 export async function updateProgram(
-  deps: { readonly programs: ProgramStore },
+  deps: Omit<ProgramDeps, 'definitions' | 'signatureParser'>,
   input: UpdateProgramInput,
 ): Promise<ProgramView> {
   const named = maskedFields(input.updateMask, input.set, fields);
@@ -56,7 +66,9 @@ export async function updateProgram(
   checks.text('description', input.description, { max: 10_000 });
   checks.json('variables', input.variables);
   checks.labels('labels', input.labels);
-  const configuration = named.has('configuration') ? checkConfiguration(input.configuration, checks) : undefined;
+  const configuration = named.has('configuration')
+    ? await checkConfiguration(moduleNames(deps), input.configuration, checks)
+    : undefined;
   checks.done();
   const program = await deps.programs.lock(input.program);
   if (program === undefined) throw programNotFound(input.program);
@@ -64,6 +76,7 @@ export async function updateProgram(
   if (program.status === 'archived') {
     throw stateForbids('Archived programs cannot be updated', program.status, 'update');
   }
+  if (configuration !== undefined) await requireLanguageModel(deps, configuration.lm, 'configuration.lm');
   if (named.size === 0) return deps.programs.view(program);
   const changes: ProgramChanges = {
     ...(named.has('name') ? { name: input.name } : {}),
@@ -80,7 +93,7 @@ async function addVersion(
   deps: { readonly programs: ProgramStore },
   program: Program,
   input: UpdateProgramInput,
-  configuration: ReturnType<typeof checkConfiguration>,
+  configuration: Configuration,
 ): Promise<number> {
   const newest = await deps.programs.version(program.id, program.latestVersion);
   if (newest === undefined) throw versionNotFound(program.id, program.latestVersion);

@@ -3,7 +3,7 @@ import { invariant } from '@signet/kit/error/app-error.ts';
 import { newId } from '@signet/kit/id.ts';
 import { decodePageToken, encodePageToken } from '@signet/kit/page-token.ts';
 import type { Session } from '../db/database.ts';
-import { wholeNumber } from '../db/page.ts';
+import { shortPage, wholeNumber } from '../db/page.ts';
 import type { Page } from '../page.ts';
 import { fromSnapshot, type Signature, toSnapshot } from '../signature/signature.ts';
 import { ProgramPreparationEntity, ProgramVersionEntity } from './program.entity.ts';
@@ -23,6 +23,8 @@ export type NewVersion = {
   readonly configuration: Configuration;
   readonly demos: readonly string[];
   readonly source: VersionSource;
+  /** What DSPy had saved, as JSON text, where it was made of that. */
+  readonly dspyState?: string;
 };
 
 /** Makes the store of versions and their preparations on a session. */
@@ -64,6 +66,7 @@ export function createVersionStore({ em }: Session) {
         demos: [...given.demos],
         parentVersion: parent,
         source,
+        dspyState: given.dspyState ?? '',
       });
     },
 
@@ -90,8 +93,8 @@ export function createVersionStore({ em }: Session) {
         { programId, ...(before === undefined ? {} : { version: { $lt: wholeNumber(before) } }) },
         { ...fresh, orderBy: { version: 'desc' }, limit: pageSize + 1 },
       );
-      const items = await versionsOf(rows.slice(0, pageSize));
-      const last = rows.length > pageSize ? items.at(-1) : undefined;
+      const items = await versionsOf(shortPage(rows.slice(0, pageSize)));
+      const last = rows.length > items.length ? items.at(-1) : undefined;
       return { items, nextPageToken: last === undefined ? '' : encodePageToken(bound, [String(last.version)]) };
     },
 
@@ -100,15 +103,30 @@ export function createVersionStore({ em }: Session) {
      * replaces. Gives back what is stored then. The program's watchers learn of it with its next `change`.
      */
     async putPreparation(versionId: string, given: Preparation): Promise<Preparation> {
-      const { dialect, dspyProgramId, errorMessage } = given;
+      const { dialect, dspyProgramId, errorMessage, planJson, nativeFault } = given;
       const state = given.state === 'ready' ? ('ready' as const) : ('error' as const);
       const dialectHash = hashDialect(dialect);
       const key = { versionId, dialectHash };
-      const row = { id: newId(), ...key, dialect, state, dspyProgramId, errorMessage };
+      const row = { id: newId(), ...key, dialect, state, dspyProgramId, errorMessage, planJson, nativeFault };
       await em.createQueryBuilder(ProgramPreparationEntity).insert(row).onConflict().ignore().execute('run');
       if (state === 'ready') {
-        const success = { state, dspyProgramId, errorMessage: '', createTime: new Date() };
+        const success = { state, dspyProgramId, errorMessage: '', planJson, nativeFault, createTime: new Date() };
         await em.nativeUpdate(ProgramPreparationEntity, { ...key, state: 'error' }, success);
+        // Versions that were prepared before there were plans get theirs.
+        await em.nativeUpdate(
+          ProgramPreparationEntity,
+          { ...key, planJson: '', nativeFault: '' },
+          { planJson, nativeFault },
+        );
+        // A dialect that comes back, after an upgrade that was taken back, is the one that serves again.
+        const ready = { versionId, state: 'ready' } as const;
+        const last = await em.findOne(ProgramPreparationEntity, ready, {
+          ...fresh,
+          orderBy: { createTime: 'desc', id: 'desc' },
+        });
+        if (last?.dialectHash !== dialectHash) {
+          await em.nativeUpdate(ProgramPreparationEntity, key, { createTime: new Date() });
+        }
       }
       const stored = await em.findOne(ProgramPreparationEntity, key, fresh);
       invariant(stored !== null, 'a preparation that was just written is gone');

@@ -11,6 +11,7 @@ import {
 } from '@signet/proto/gen/signet/v1/program.ts';
 import type {
   CreateProgramRequest,
+  ImportProgramVersionRequest,
   ListProgramsRequest,
   UpdateProgramRequest,
 } from '@signet/proto/gen/signet/v1/program_service.ts';
@@ -18,7 +19,8 @@ import { etagOf } from '../check/etag.ts';
 import { toWireSignature } from '../signature/wire.ts';
 import type { GivenConfiguration } from './check-configuration.ts';
 import type { CreateProgramInput } from './create-program.ts';
-import { type PayloadKind, readPayload, toPayload } from './payload-wire.ts';
+import type { ImportVersionInput } from './import-version.ts';
+import { isPickle, type PayloadKind, readPayload, toPayload } from './payload-wire.ts';
 import type {
   AdapterType,
   Configuration,
@@ -103,11 +105,21 @@ export function toWireConfiguration(
     demos: demos.map((text) => toPayload(text, kind)),
     modules: configuration.modules.map((text) => toPayload(text, kind)),
     metadata: configuration.metadata,
+    moduleConfig: hasKeys(configuration.moduleConfig) ? configuration.moduleConfig : undefined,
   };
 }
 
+function hasKeys(record: Record<string, unknown> | undefined): boolean {
+  return record !== undefined && Object.keys(record).length > 0;
+}
+
 /** Writes a version of a program. */
-export function toWireVersion(program: Program, version: ProgramVersion, kind: PayloadKind): WireVersion {
+export function toWireVersion(
+  program: Program,
+  version: ProgramVersion,
+  kind: PayloadKind,
+  withPlan: boolean,
+): WireVersion {
   return {
     id: version.id,
     programId: version.programId,
@@ -116,14 +128,14 @@ export function toWireVersion(program: Program, version: ProgramVersion, kind: P
     configuration: toWireConfiguration(version.configuration, version.demos, kind),
     parentVersion: version.parentVersion,
     source: version.source,
-    preparation: toWirePreparation(version.preparation),
+    preparation: toWirePreparation(version.preparation, withPlan ? kind : undefined),
     serving: version.version === program.servingVersion,
     createTime: version.createTime,
   };
 }
 
-/** Writes what an engine made of a version. */
-export function toWirePreparation(preparation: Preparation): WirePreparation {
+/** Writes what an engine made of a version; its plan only if a form for it is asked for. */
+export function toWirePreparation(preparation: Preparation, planKind?: PayloadKind): WirePreparation {
   const states = {
     none: PreparationState.PREPARATION_STATE_NONE,
     ready: PreparationState.PREPARATION_STATE_READY,
@@ -135,6 +147,9 @@ export function toWirePreparation(preparation: Preparation): WirePreparation {
     errorMessage: preparation.errorMessage,
     dialect: { ...preparation.dialect },
     createTime: preparation.createTime,
+    promptPlan:
+      planKind === undefined || preparation.planJson === '' ? undefined : toPayload(preparation.planJson, planKind),
+    nativeFault: preparation.nativeFault,
   };
 }
 
@@ -148,13 +163,16 @@ export function readPreparation(wire: WirePreparation | undefined): Preparation 
     dspyProgramId: isReady ? clean(wire.dspyProgramId).slice(0, 500) : '',
     errorMessage: isError ? clean(wire.errorMessage).slice(0, 4000) : '',
     dialect: wire?.dialect ?? {},
+    planJson: isReady && wire.promptPlan?.kind?.$case === 'json' ? wire.promptPlan.kind.value.toString('utf8') : '',
+    nativeFault: isReady ? clean(wire.nativeFault).slice(0, 4000) : '',
     createTime: undefined,
   };
 }
 
 /** Reads a request to make a program. */
 export function readCreate(request: CreateProgramRequest): CreateProgramInput {
-  const { name, slug, description, signature, signatureSpec, signatureModule, variables, labels } = request;
+  const { name, slug, description, signature, signatureSpec, signatureModule, signatureParser, variables, labels } =
+    request;
   return {
     name,
     slug,
@@ -162,6 +180,7 @@ export function readCreate(request: CreateProgramRequest): CreateProgramInput {
     signature,
     signatureSpec,
     signatureModule,
+    signatureParser,
     adapterType: readAdapter(request.adapterType, 'python_port'),
     configuration: readConfiguration(request.configuration),
     variables,
@@ -204,7 +223,14 @@ export function readUpdate(request: UpdateProgramRequest): UpdateProgramInput {
   };
 }
 
-function readConfiguration(wire: ProgramConfiguration | undefined): GivenConfiguration {
+/** Reads a request to import what DSPy saved. */
+export function readImport(request: ImportProgramVersionRequest): ImportVersionInput {
+  const { program, state, module, etag } = request;
+  return { program, module, etag, state: isPickle(state) ? 'pickle' : readPayload(state ?? {}) };
+}
+
+/** Reads a configuration as a caller wrote it. */
+export function readConfiguration(wire: ProgramConfiguration | undefined): GivenConfiguration {
   return {
     module: wire?.module ?? '',
     promptAdapter: wire?.promptAdapter ?? '',
@@ -214,6 +240,7 @@ function readConfiguration(wire: ProgramConfiguration | undefined): GivenConfigu
     demos: (wire?.demos ?? []).map(readPayload),
     modules: (wire?.modules ?? []).map(readPayload),
     metadata: wire?.metadata,
+    moduleConfig: wire?.moduleConfig,
   };
 }
 

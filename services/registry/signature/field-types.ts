@@ -1,3 +1,4 @@
+import { type RegisteredType, registeredFieldTypes } from '@signet/signature/field-type.ts';
 import { liftType } from '@signet/signature/lift.ts';
 import { lowerType } from '@signet/signature/lower.ts';
 import { parseType } from '@signet/signature/parse-type.ts';
@@ -10,6 +11,10 @@ export type FieldTypeRow = {
   readonly mlType: boolean;
   readonly example: string;
   readonly dspyType: string;
+  /** True for a type that the operator registered. */
+  readonly registered: boolean;
+  /** The type on which a registered one is built; empty for others. */
+  readonly baseType: string;
 };
 
 const types: readonly [name: string, description: string, example: string][] = [
@@ -33,12 +38,25 @@ const mlTypes: typeof types = [
   ['tensor', 'An object of shape, dtype and data.', 'image: tensor'],
 ];
 
-/** The types that fields may have, the built-in ones first. */
+/** The types that fields may have: the built-in ones first, then those that the operator registered. */
 export function listFieldTypes(): FieldTypeRow[] {
-  return [...types.map((row) => describe(row, false)), ...mlTypes.map((row) => describe(row, true))];
+  const builtIn = [...types.map((row) => describe(row, false)), ...mlTypes.map((row) => describe(row, true))];
+  return [...builtIn, ...registeredFieldTypes().map(describeRegistered)];
 }
 
 function describe([name, description, example]: (typeof types)[number], mlType: boolean): FieldTypeRow {
   const written = example.slice(example.indexOf(':') + 1).trim();
-  return { name, description, mlType, example, dspyType: printType(liftType(lowerType(parseType(written)))) };
+  const dspyType = printType(liftType(lowerType(parseType(written))));
+  return { name, description, mlType, example, dspyType, registered: false, baseType: '' };
+}
+
+function describeRegistered({ name, base, baseText, description }: RegisteredType): FieldTypeRow {
+  return {
+    ...{ name, description },
+    mlType: false,
+    example: `value: ${name}`,
+    dspyType: printType(liftType(lowerType(base))),
+    registered: true,
+    baseType: baseText,
+  };
 }

@@ -1,25 +1,32 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { mlTypeNames } from '@signet/signature/types.ts';
 import { checkSignatureSettings } from './check-signature.ts';
+import { chooseParser } from './choose-parser.ts';
 import { type FoundSignature, findOrCreateBySpec, type SignatureSettings } from './find-or-create-signature.ts';
 import { defaultName, readSpec, type Signature, specColumns, specModules } from './signature.ts';
-import type { SignatureStore } from './store.postgres.ts';
+import type { ModuleDeps } from './signature-modules.ts';
 
 /** A specification and what its signature gets if it is made. */
-export type ParseSignatureInput = SignatureSettings & { readonly spec: string; readonly validateOnly: boolean };
+export type ParseSignatureInput = SignatureSettings & {
+  readonly spec: string;
+  readonly validateOnly: boolean;
+  /** Which parser reads it; empty means the configured one. */
+  readonly parser: string;
+};
 
 /**
  * Finds or makes the signature of a specification; with `validateOnly` answers what would be made, its id empty. Fails with
  * SIGNATURE_SYNTAX, SIGNATURE_TYPE, INVALID_REQUEST, SIGNATURE_DEPRECATED, and NAME_TAKEN if it is found under another name.
  */
 export async function parseSignature(
-  deps: { readonly signatures: SignatureStore },
+  deps: Pick<ModuleDeps, 'signatures' | 'signatureParser'>,
   input: ParseSignatureInput,
 ): Promise<FoundSignature> {
   const checks = checkSignatureSettings(input);
   if (input.spec.trim() === '') checks.add('spec', 'is required', 'REQUIRED');
   checks.done();
-  const parsed = readSpec(input.spec, input.mlTypes?.length ? input.mlTypes : mlTypeNames);
+  const parser = chooseParser(deps, input.parser);
+  const parsed = readSpec(input.spec, input.mlTypes?.length ? input.mlTypes : mlTypeNames, 'spec', parser);
   if (input.validateOnly) return { signature: preview(input, specColumns(parsed)), created: false };
   const found = await findOrCreateBySpec(deps, parsed, input);
   requireName(found, input.name ?? '');

@@ -11,6 +11,7 @@ import { deleteSignature } from './delete-signature.ts';
 import { deprecateSignature } from './deprecate-signature.ts';
 import { listFieldTypes } from './field-types.ts';
 import type { FoundSignature } from './find-or-create-signature.ts';
+import { optimizeSignature } from './optimize-signature.ts';
 import { parseSignature } from './parse-signature.ts';
 import { getSignature, listSignatures, listSignatureVersions, validateModule } from './read-signatures.ts';
 import type { Signature } from './signature.ts';
@@ -24,11 +25,12 @@ type Stores = Pick<ModuleDeps, 'signatures'> & RepeatDeps;
 export type SignatureRpcDeps = {
   readonly work: UnitOfWork<Stores>;
   readonly definitions: ModuleDeps['definitions'];
+  readonly signatureParser: ModuleDeps['signatureParser'];
 };
 
 /** The handlers of SignatureService. */
 export function createSignatureHandlers(deps: SignatureRpcDeps): Handlers<typeof SignatureServiceService> {
-  const { work, definitions } = deps;
+  const { work, definitions, signatureParser } = deps;
   const change = <Res>(
     method: string,
     request: { readonly requestId: string },
@@ -43,14 +45,14 @@ export function createSignatureHandlers(deps: SignatureRpcDeps): Handlers<typeof
   return {
     parseSignature: (request, ctx) =>
       change('ParseSignature', request, WireSignature, ctx, async (stores) =>
-        found(await parseSignature(stores, readParse(request))),
+        found(await parseSignature({ ...stores, signatureParser }, readParse(request))),
       ),
     createSignatureFromModule: (request, ctx) =>
       change('CreateSignatureFromModule', request, WireSignature, ctx, async (stores) =>
-        found(await createSignatureFromModule({ ...stores, definitions }, readFromModule(request))),
+        found(await createSignatureFromModule({ ...stores, definitions, signatureParser }, readFromModule(request))),
       ),
     validateModule: async ({ module }) => ({
-      valid: await work.read((stores) => validateModule({ ...stores, definitions }, module)),
+      valid: await work.read((stores) => validateModule({ ...stores, definitions, signatureParser }, module)),
     }),
     getSignature: async ({ signature }) =>
       toWireSignature(await work.read((stores) => getSignature(stores, signature))),
@@ -60,7 +62,7 @@ export function createSignatureHandlers(deps: SignatureRpcDeps): Handlers<typeof
     },
     updateSignature: (request, ctx) =>
       change('UpdateSignature', request, WireSignature, ctx, async (stores) =>
-        answer(await updateSignature(stores, readUpdate(request))),
+        answer(await updateSignature({ ...stores, signatureParser }, readUpdate(request))),
       ),
     deleteSignature: (request, ctx) =>
       change('DeleteSignature', request, Empty, ctx, async (stores) => {
@@ -70,6 +72,10 @@ export function createSignatureHandlers(deps: SignatureRpcDeps): Handlers<typeof
     activateSignature: (request, ctx) =>
       change('ActivateSignature', request, WireSignature, ctx, async (stores) =>
         answer(await activateSignature(stores, request)),
+      ),
+    optimizeSignature: (request, ctx) =>
+      change('OptimizeSignature', request, WireSignature, ctx, async (stores) =>
+        answer(await optimizeSignature(stores, { ...request, results: request.optimizationResults })),
       ),
     deprecateSignature: (request, ctx) =>
       change('DeprecateSignature', request, WireSignature, ctx, async (stores) =>

@@ -1,4 +1,5 @@
 import { isModuleName, moduleNameMessage } from '@signet/signature/module-name.ts';
+import type { ParserName } from '@signet/signature/parse-with.ts';
 import { mlTypeNames, type SignatureSpec } from '@signet/signature/types.ts';
 import type { KnownModule } from './built-in-signatures.ts';
 import { readSpec } from './signature.ts';
@@ -8,6 +9,8 @@ import type { SignatureStore } from './store.postgres.ts';
 export type ModuleDeps = {
   readonly signatures: SignatureStore;
   readonly definitions: ReadonlyMap<string, KnownModule>;
+  /** Which parser reads specifications of calls that name none. */
+  readonly signatureParser: ParserName;
 };
 
 /** What a registered signature module declares, or why it cannot be read. */

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { complexityOf } from '@signet/signature/complexity.ts';
 import { specModuleName } from '@signet/signature/module-name.ts';
-import { parseSpec } from '@signet/signature/parser.ts';
-import { printSpec, printType } from '@signet/signature/print.ts';
+import { type ParserName, parseSpecWith } from '@signet/signature/parse-with.ts';
+import { printFieldType, printSpec } from '@signet/signature/print.ts';
 import { SignatureError } from '@signet/signature/signature-error.ts';
 import { type Field, isOptional, type MlTypeName, mlTypeNames, type SignatureSpec } from '@signet/signature/types.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
@@ -70,10 +70,15 @@ export type SignatureVersion = {
 /** What a specification decides about a signature. */
 export type SpecColumns = Pick<Signature, 'spec' | 'inputs' | 'outputs' | 'complexity'>;
 
-/** Parses a specification; SIGNATURE_SYNTAX or SIGNATURE_TYPE with line and column, about `field` of the request. */
-export function readSpec(text: string, mlTypes: readonly string[], field = 'spec'): SignatureSpec {
+/** Parses a specification, what is stored always by `enhanced`; SIGNATURE_SYNTAX or SIGNATURE_TYPE with line and column, about `field` of the request. */
+export function readSpec(
+  text: string,
+  mlTypes: readonly string[],
+  field = 'spec',
+  parser: ParserName = 'enhanced',
+): SignatureSpec {
   try {
-    return parseSpec(text, { mlTypes: mlTypes.filter(isMlType) });
+    return parseSpecWith(parser, text, { mlTypes: mlTypes.filter(isMlType) });
   } catch (error) {
     if (!(error instanceof SignatureError)) throw error;
     throw new AppError(error.reason, error.message, {
@@ -102,7 +107,7 @@ export function specColumns(parsed: SignatureSpec): SpecColumns {
 function toStoredField(field: Field): StoredField {
   return {
     name: field.name,
-    type: printType(field.type),
+    type: printFieldType(field),
     description: field.description ?? '',
     optional: isOptional(field),
     defaultJson: field.default === undefined ? '' : writeJson(field.default),

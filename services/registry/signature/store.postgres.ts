@@ -8,7 +8,8 @@ import { isId, newId } from '@signet/kit/id.ts';
 import { decodePageToken, encodePageToken } from '@signet/kit/page-token.ts';
 import { isModuleName } from '@signet/signature/module-name.ts';
 import type { Session } from '../db/database.ts';
-import { type PageRow, pageRows, toPage, wholeNumber } from '../db/page.ts';
+import { type PageRow, pageRows, shortened, toPage, wholeNumber } from '../db/page.ts';
+import { ModuleEntity } from '../module/module.entity.ts';
 import type { ListQuery, Page } from '../page.ts';
 import { ProgramEntity } from '../program/program.entity.ts';
 import { SignatureEntity, SignatureModuleEntity, SignatureVersionEntity } from './signature.entity.ts';
@@ -112,10 +113,12 @@ export function createSignatureStore({ em, select }: Session) {
       return result;
     },
 
-    /** True if a program that is not deleted uses the signature. */
+    /** True if a program or a module that is not deleted uses the signature. */
     async isUsed(id: string): Promise<boolean> {
+      const used = { signatureId: id, deleteTime: null };
+      const one = { ...fresh, fields: ['id'] as const };
       return (
-        (await em.findOne(ProgramEntity, { signatureId: id, deleteTime: null }, { ...fresh, fields: ['id'] })) !== null
+        (await em.findOne(ProgramEntity, used, one)) !== null || (await em.findOne(ModuleEntity, used, one)) !== null
       );
     },
 
@@ -142,8 +145,8 @@ export function createSignatureStore({ em, select }: Session) {
       if (after !== undefined) conditions.push(keysetSql(order, after, binder));
       const rows = await pageRows(
         select<PageRow>(
-          `select s.*, ${orderKeysSql(order)} from registry.signatures s where ${conditions.join(' and ')}
-           order by ${orderSql(order)} limit ${query.pageSize + 1}`,
+          shortened(`select s.*, ${orderKeysSql(order)} from registry.signatures s where ${conditions.join(' and ')}
+           order by ${orderSql(order)} limit ${query.pageSize + 1}`),
           binder.values,
         ),
       );

@@ -1,11 +1,13 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
+import type { ParserName } from '@signet/signature/parse-with.ts';
 import { mlTypeNames } from '@signet/signature/types.ts';
 import { requireEtag } from '../check/etag.ts';
 import type { JsonRecord } from '../check/field-checks.ts';
 import { type MaskFields, maskedFields } from '../check/update-mask.ts';
 import { checkSignatureSettings } from './check-signature.ts';
 import { readSpec, type Signature, signatureNotFound, specColumns } from './signature.ts';
-import type { SignatureChanges, SignatureStore } from './store.postgres.ts';
+import type { ModuleDeps } from './signature-modules.ts';
+import type { SignatureChanges } from './store.postgres.ts';
 
 /** The fields of a signature that an update may change. */
 export type SignatureField =
@@ -56,7 +58,7 @@ export type UpdateSignatureInput = {
  * ETAG_MISMATCH, SIGNATURE_SYNTAX, SIGNATURE_TYPE and INVALID_REQUEST.
  */
 export async function updateSignature(
-  deps: { readonly signatures: SignatureStore },
+  deps: Pick<ModuleDeps, 'signatures' | 'signatureParser'>,
   input: UpdateSignatureInput,
 ): Promise<Signature> {
   const named = maskedFields(input.updateMask, input.set, fields);
@@ -73,13 +75,14 @@ export async function updateSignature(
     });
   }
   if (named.size === 0) return signature;
-  return deps.signatures.change(signature, changesOf(signature, input, named));
+  return deps.signatures.change(signature, changesOf(signature, input, named, deps.signatureParser));
 }
 
 function changesOf(
   signature: Signature,
   input: UpdateSignatureInput,
   named: ReadonlySet<SignatureField>,
+  parser: ParserName,
 ): SignatureChanges {
   const given = input.mlTypes.length > 0 ? [...input.mlTypes] : [...mlTypeNames];
   const mlTypes = named.has('ml_types') ? given : signature.mlTypes;
@@ -87,7 +90,9 @@ function changesOf(
   const isReparsed = named.has('spec') || named.has('ml_types');
   const spec = named.has('spec') ? input.spec : signature.spec;
   return {
-    ...(isReparsed ? { ...specColumns(readSpec(spec, mlTypes)), mlTypes } : {}),
+    ...(isReparsed
+      ? { ...specColumns(readSpec(spec, mlTypes, 'spec', named.has('spec') ? parser : 'enhanced')), mlTypes }
+      : {}),
     ...(named.has('name') ? { name: input.name } : {}),
     ...(named.has('description') ? { description: input.description } : {}),
     ...(named.has('version') ? { version: input.version || '1.0.0' } : {}),

@@ -80,9 +80,10 @@ export function toWireSignatureVersion(version: SignatureVersion): WireVersion {
 
 /** Reads a request to parse a signature. */
 export function readParse(request: ParseSignatureRequest): ParseSignatureInput {
-  const { spec, name, description, validateOnly, strictMode, mlTypes, labels, metadata } = request;
+  const { spec, parser, name, description, validateOnly, strictMode, mlTypes, labels, metadata } = request;
   return {
     spec,
+    parser,
     name,
     description,
     validateOnly,

@@ -39,6 +39,9 @@ export async function startTestRegistry(
     secretKey,
     internalToken,
     adminKey,
+    lmAllowPrivate: false,
+    signatureParser: 'enhanced',
+    fieldTypesPath: undefined,
     metricsAddress: undefined,
     logLevel: 'silent',
     telemetry: noTelemetry,
@@ -75,6 +78,7 @@ export async function startTestRegistry(
         dspyProgramId: `prepared-${version}`,
         errorMessage: '',
         dialect: {},
+        nativeFault: '',
         createTime: undefined,
       } as const;
       return this.call(inner.finishInitialize, { programId, fencingToken: begun.fencingToken, version, preparation });

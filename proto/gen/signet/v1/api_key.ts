@@ -65,7 +65,15 @@ export interface ApiKey {
     | Date
     | undefined;
   /** When it was changed last. Output only. */
-  updateTime?: Date | undefined;
+  updateTime?:
+    | Date
+    | undefined;
+  /** When it got its present secret by RotateApiKey; absent if it has its first one. Output only. */
+  rotateTime?:
+    | Date
+    | undefined;
+  /** Until when the secret before the present one is or was good; absent if there was none or it ended at once. Output only. */
+  formerUntil?: Date | undefined;
 }
 
 export interface ApiKey_LabelsEntry {
@@ -85,6 +93,8 @@ function createBaseApiKey(): ApiKey {
     etag: "",
     createTime: undefined,
     updateTime: undefined,
+    rotateTime: undefined,
+    formerUntil: undefined,
   };
 }
 
@@ -119,6 +129,12 @@ export const ApiKey: MessageFns<ApiKey> = {
     }
     if (message.updateTime !== undefined) {
       Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(82).fork()).join();
+    }
+    if (message.rotateTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.rotateTime), writer.uint32(90).fork()).join();
+    }
+    if (message.formerUntil !== undefined) {
+      Timestamp.encode(toTimestamp(message.formerUntil), writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -219,6 +235,22 @@ export const ApiKey: MessageFns<ApiKey> = {
             message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.rotateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.formerUntil = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -254,6 +286,8 @@ export const ApiKey: MessageFns<ApiKey> = {
     message.etag = object.etag ?? "";
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
+    message.rotateTime = object.rotateTime ?? undefined;
+    message.formerUntil = object.formerUntil ?? undefined;
     return message;
   },
 };

@@ -113,6 +113,26 @@ export interface UpdateApiKeyRequest_LabelsEntry {
   value: string;
 }
 
+/** Asks for a new secret of a key. */
+export interface RotateApiKeyRequest {
+  /** Its id. */
+  apiKey: string;
+  /** How many seconds the present secret stays good; 0, the default, ends it at once (within 5 s at every door), at most 604,800. */
+  overlapSeconds: number;
+  /** Makes repeats of this call one, for 24 h. */
+  requestId: string;
+}
+
+/** A key's new secret. */
+export interface RotateApiKeyResponse {
+  /** The key's resource. */
+  apiKey?:
+    | ApiKey
+    | undefined;
+  /** The new secret, `sgn_…`; never shown again. */
+  secret: string;
+}
+
 /** Names a key to end. */
 export interface RevokeApiKeyRequest {
   /** Its id. */
@@ -815,6 +835,154 @@ export const UpdateApiKeyRequest_LabelsEntry: MessageFns<UpdateApiKeyRequest_Lab
   },
 };
 
+function createBaseRotateApiKeyRequest(): RotateApiKeyRequest {
+  return { apiKey: "", overlapSeconds: 0, requestId: "" };
+}
+
+export const RotateApiKeyRequest: MessageFns<RotateApiKeyRequest> = {
+  encode(message: RotateApiKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.apiKey !== "") {
+      writer.uint32(10).string(message.apiKey);
+    }
+    if (message.overlapSeconds !== 0) {
+      writer.uint32(16).int32(message.overlapSeconds);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateApiKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateApiKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.apiKey = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.overlapSeconds = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RotateApiKeyRequest>, I>>(base?: I): RotateApiKeyRequest {
+    return RotateApiKeyRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateApiKeyRequest>, I>>(object: I): RotateApiKeyRequest {
+    const message = createBaseRotateApiKeyRequest();
+    message.apiKey = object.apiKey ?? "";
+    message.overlapSeconds = object.overlapSeconds ?? 0;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseRotateApiKeyResponse(): RotateApiKeyResponse {
+  return { apiKey: undefined, secret: "" };
+}
+
+export const RotateApiKeyResponse: MessageFns<RotateApiKeyResponse> = {
+  encode(message: RotateApiKeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.apiKey !== undefined) {
+      ApiKey.encode(message.apiKey, writer.uint32(10).fork()).join();
+    }
+    if (message.secret !== "") {
+      writer.uint32(18).string(message.secret);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateApiKeyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateApiKeyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.apiKey = ApiKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RotateApiKeyResponse>, I>>(base?: I): RotateApiKeyResponse {
+    return RotateApiKeyResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RotateApiKeyResponse>, I>>(object: I): RotateApiKeyResponse {
+    const message = createBaseRotateApiKeyResponse();
+    message.apiKey = (object.apiKey !== undefined && object.apiKey !== null)
+      ? ApiKey.fromPartial(object.apiKey)
+      : undefined;
+    message.secret = object.secret ?? "";
+    return message;
+  },
+};
+
 function createBaseRevokeApiKeyRequest(): RevokeApiKeyRequest {
   return { apiKey: "", requestId: "" };
 }
@@ -1051,6 +1219,21 @@ export const ApiKeyServiceService = {
     responseSerialize: (value: ApiKey): Buffer => Buffer.from(ApiKey.encode(value).finish()),
     responseDeserialize: (value: Buffer): ApiKey => ApiKey.decode(value),
   },
+  /**
+   * Gives a key a new secret and shows it, once; the present one stays good for a while, so that callers can change over. Fails with
+   * KEY_NOT_FOUND, INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, and STATE_FORBIDS for a revoked key or the one that the environment
+   * names; a repeat with the same request_id answers without the secret.
+   */
+  rotateApiKey: {
+    path: "/signet.v1.ApiKeyService/RotateApiKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateApiKeyRequest): Buffer => Buffer.from(RotateApiKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateApiKeyRequest => RotateApiKeyRequest.decode(value),
+    responseSerialize: (value: RotateApiKeyResponse): Buffer =>
+      Buffer.from(RotateApiKeyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateApiKeyResponse => RotateApiKeyResponse.decode(value),
+  },
   /** Ends a key within 5 s at every door; repeating it is no error. Fails with KEY_NOT_FOUND. */
   revokeApiKey: {
     path: "/signet.v1.ApiKeyService/RevokeApiKey" as const,
@@ -1095,6 +1278,12 @@ export interface ApiKeyServiceServer extends UntypedServiceImplementation {
   listApiKeys: handleUnaryCall<ListApiKeysRequest, ListApiKeysResponse>;
   /** Changes a key's name, end or labels. Fails with KEY_NOT_FOUND, ETAG_MISMATCH and INVALID_REQUEST. */
   updateApiKey: handleUnaryCall<UpdateApiKeyRequest, ApiKey>;
+  /**
+   * Gives a key a new secret and shows it, once; the present one stays good for a while, so that callers can change over. Fails with
+   * KEY_NOT_FOUND, INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, and STATE_FORBIDS for a revoked key or the one that the environment
+   * names; a repeat with the same request_id answers without the secret.
+   */
+  rotateApiKey: handleUnaryCall<RotateApiKeyRequest, RotateApiKeyResponse>;
   /** Ends a key within 5 s at every door; repeating it is no error. Fails with KEY_NOT_FOUND. */
   revokeApiKey: handleUnaryCall<RevokeApiKeyRequest, ApiKey>;
   /** Ends a key and forgets it. Fails with KEY_NOT_FOUND and ETAG_MISMATCH. */
@@ -1170,6 +1359,26 @@ export interface ApiKeyServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ApiKey) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives a key a new secret and shows it, once; the present one stays good for a while, so that callers can change over. Fails with
+   * KEY_NOT_FOUND, INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, and STATE_FORBIDS for a revoked key or the one that the environment
+   * names; a repeat with the same request_id answers without the secret.
+   */
+  rotateApiKey(
+    request: RotateApiKeyRequest,
+    callback: (error: ServiceError | null, response: RotateApiKeyResponse) => void,
+  ): ClientUnaryCall;
+  rotateApiKey(
+    request: RotateApiKeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotateApiKeyResponse) => void,
+  ): ClientUnaryCall;
+  rotateApiKey(
+    request: RotateApiKeyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotateApiKeyResponse) => void,
   ): ClientUnaryCall;
   /** Ends a key within 5 s at every door; repeating it is no error. Fails with KEY_NOT_FOUND. */
   revokeApiKey(

@@ -10,6 +10,8 @@ import { Struct } from "../../google/protobuf/struct.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { Status } from "../../google/rpc/status.ts";
 import { Engine, Payload } from "./common.ts";
+import { RoutingStrategy } from "./module.ts";
+import { ExecutionShadow } from "./shadow.ts";
 
 export const protobufPackage = "signet.v1";
 
@@ -42,6 +44,26 @@ export namespace ExecutionStatus {
   export type EXECUTION_STATUS_FAILED = typeof ExecutionStatus.EXECUTION_STATUS_FAILED;
   export type EXECUTION_STATUS_CANCELLED = typeof ExecutionStatus.EXECUTION_STATUS_CANCELLED;
   export type UNRECOGNIZED = typeof ExecutionStatus.UNRECOGNIZED;
+}
+
+/** Who shares kept answers. */
+export const CacheScope = {
+  /** CACHE_SCOPE_UNSPECIFIED - Not said: the program's callers. */
+  CACHE_SCOPE_UNSPECIFIED: 0,
+  /** CACHE_SCOPE_PROGRAM - Every caller of the program. */
+  CACHE_SCOPE_PROGRAM: 1,
+  /** CACHE_SCOPE_KEY - Calls with the same key alone. */
+  CACHE_SCOPE_KEY: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type CacheScope = typeof CacheScope[keyof typeof CacheScope];
+
+export namespace CacheScope {
+  export type CACHE_SCOPE_UNSPECIFIED = typeof CacheScope.CACHE_SCOPE_UNSPECIFIED;
+  export type CACHE_SCOPE_PROGRAM = typeof CacheScope.CACHE_SCOPE_PROGRAM;
+  export type CACHE_SCOPE_KEY = typeof CacheScope.CACHE_SCOPE_KEY;
+  export type UNRECOGNIZED = typeof CacheScope.UNRECOGNIZED;
 }
 
 /** One run of a program, as it stands in the database. Its end state is reached once and never changes. */
@@ -119,7 +141,15 @@ export interface Execution {
     | Date
     | undefined;
   /** When its row changed last. */
-  updateTime?: Date | undefined;
+  updateTime?:
+    | Date
+    | undefined;
+  /** The registered module that ran; empty if none did. */
+  moduleId: string;
+  /** That module's name when it ran. */
+  module: string;
+  /** How another engine did the same; absent in lists, and unless one was asked for and has ended. */
+  shadow?: ExecutionShadow | undefined;
 }
 
 export interface Execution_LabelsEntry {
@@ -163,16 +193,29 @@ export interface ExecutionOptions {
   maxRetries?:
     | number
     | undefined;
-  /** False to never answer from a result cache. No engine answers from one yet. */
+  /**
+   * True to answer from the result cache what was answered within its time to live (a module's `cache_ttl`, else 300 s), and to
+   * keep the answer; false to do neither. Unset: true for registered modules, false for programs.
+   */
   cache?:
     | boolean
     | undefined;
   /** Which engine to use; it must be one that the program's adapter type allows. */
   engine: Engine;
-  /** Which version to run; 0 means the serving one. Another one must have been prepared. */
+  /** Which version to run; 0 means the serving one, negative is refused. Another one must have been prepared. */
   version: number;
   /** Which language model to ask, by slug; empty means the program's. */
   lm: string;
+  /** Which engine to try first where several may serve; unset means what the module says, else Python. */
+  routingStrategy: RoutingStrategy;
+  /**
+   * Runs it once more on this engine after the answer was given and keeps how messages, outputs and cost differ. The model is
+   * asked, and billed, for both. Python or native, whichever does not give the answer; INVALID_REQUEST if the program does not allow
+   * it, or if tools that change things would be called twice.
+   */
+  shadow: Engine;
+  /** Who shares kept answers; unset means every caller of the program. */
+  cacheScope: CacheScope;
 }
 
 /** One thing that happened to an execution. */
@@ -247,6 +290,10 @@ export interface ExecutionResult {
   programId: string;
   /** The program's version. */
   version: number;
+  /** True if the answer was given before and kept. */
+  cacheHit: boolean;
+  /** True if another engine than the preferred one had to do it; the execution's metrics say why. */
+  degraded: boolean;
 }
 
 /** What somebody thinks of an execution's outputs. */
@@ -301,6 +348,9 @@ function createBaseExecution(): Execution {
     etag: "",
     createTime: undefined,
     updateTime: undefined,
+    moduleId: "",
+    module: "",
+    shadow: undefined,
   };
 }
 
@@ -392,6 +442,15 @@ export const Execution: MessageFns<Execution> = {
     }
     if (message.updateTime !== undefined) {
       Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(226).fork()).join();
+    }
+    if (message.moduleId !== "") {
+      writer.uint32(234).string(message.moduleId);
+    }
+    if (message.module !== "") {
+      writer.uint32(242).string(message.module);
+    }
+    if (message.shadow !== undefined) {
+      ExecutionShadow.encode(message.shadow, writer.uint32(250).fork()).join();
     }
     return writer;
   },
@@ -636,6 +695,30 @@ export const Execution: MessageFns<Execution> = {
             message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.moduleId = reader.string();
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.shadow = ExecutionShadow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -697,6 +780,11 @@ export const Execution: MessageFns<Execution> = {
     message.etag = object.etag ?? "";
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
+    message.moduleId = object.moduleId ?? "";
+    message.module = object.module ?? "";
+    message.shadow = (object.shadow !== undefined && object.shadow !== null)
+      ? ExecutionShadow.fromPartial(object.shadow)
+      : undefined;
     return message;
   },
 };
@@ -983,7 +1071,17 @@ export const FieldViolation: MessageFns<FieldViolation> = {
 };
 
 function createBaseExecutionOptions(): ExecutionOptions {
-  return { timeoutMs: 0n, maxRetries: undefined, cache: undefined, engine: 0, version: 0, lm: "" };
+  return {
+    timeoutMs: 0n,
+    maxRetries: undefined,
+    cache: undefined,
+    engine: 0,
+    version: 0,
+    lm: "",
+    routingStrategy: 0,
+    shadow: 0,
+    cacheScope: 0,
+  };
 }
 
 export const ExecutionOptions: MessageFns<ExecutionOptions> = {
@@ -1008,6 +1106,15 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
     }
     if (message.lm !== "") {
       writer.uint32(50).string(message.lm);
+    }
+    if (message.routingStrategy !== 0) {
+      writer.uint32(56).int32(message.routingStrategy);
+    }
+    if (message.shadow !== 0) {
+      writer.uint32(64).int32(message.shadow);
+    }
+    if (message.cacheScope !== 0) {
+      writer.uint32(72).int32(message.cacheScope);
     }
     return writer;
   },
@@ -1073,6 +1180,30 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
             message.lm = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.routingStrategy = reader.int32() as any;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.shadow = reader.int32() as any;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.cacheScope = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1096,6 +1227,9 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
     message.engine = object.engine ?? 0;
     message.version = object.version ?? 0;
     message.lm = object.lm ?? "";
+    message.routingStrategy = object.routingStrategy ?? 0;
+    message.shadow = object.shadow ?? 0;
+    message.cacheScope = object.cacheScope ?? 0;
     return message;
   },
 };
@@ -1482,6 +1616,8 @@ function createBaseExecutionResult(): ExecutionResult {
     engine: 0,
     programId: "",
     version: 0,
+    cacheHit: false,
+    degraded: false,
   };
 }
 
@@ -1513,6 +1649,12 @@ export const ExecutionResult: MessageFns<ExecutionResult> = {
     }
     if (message.version !== 0) {
       writer.uint32(64).int32(message.version);
+    }
+    if (message.cacheHit !== false) {
+      writer.uint32(72).bool(message.cacheHit);
+    }
+    if (message.degraded !== false) {
+      writer.uint32(80).bool(message.degraded);
     }
     return writer;
   },
@@ -1594,6 +1736,22 @@ export const ExecutionResult: MessageFns<ExecutionResult> = {
             message.version = reader.int32();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.cacheHit = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.degraded = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1623,6 +1781,8 @@ export const ExecutionResult: MessageFns<ExecutionResult> = {
     message.engine = object.engine ?? 0;
     message.programId = object.programId ?? "";
     message.version = object.version ?? 0;
+    message.cacheHit = object.cacheHit ?? false;
+    message.degraded = object.degraded ?? false;
     return message;
   },
 };

@@ -23,9 +23,11 @@ import {
 import { Empty } from "../../google/protobuf/empty.ts";
 import { Struct } from "../../google/protobuf/struct.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
+import { AuditEntry } from "./audit.ts";
 import { AdapterType, Payload } from "./common.ts";
 import { Execution, ExecutionEvent, ExecutionOptions, ExecutionStatus, Feedback } from "./execution.ts";
 import { ProgramStatus } from "./program.ts";
+import { ExecutionShadow, ShadowSummary } from "./shadow.ts";
 
 export const protobufPackage = "signet.v1";
 
@@ -81,6 +83,8 @@ export interface ListExecutionsRequest {
   orderBy: string;
   /** Only those in this state; unspecified means all. */
   status: ExecutionStatus;
+  /** Only those of this registered module, by id or name; empty means all. */
+  module: string;
 }
 
 /** A page of executions. */
@@ -101,7 +105,7 @@ export interface DeleteExecutionRequest {
 
 /** Asks for the newest executions. */
 export interface RecentExecutionsRequest {
-  /** How many; 0 means 50, above 500 means 500, negative is refused. */
+  /** How many; 0 means 50, above 500 means 500, negative is refused. Fewer come where they are large, as on every page of a list. */
   limit: number;
 }
 
@@ -109,7 +113,7 @@ export interface RecentExecutionsRequest {
 export interface WaitExecutionRequest {
   /** Its id. */
   execution: string;
-  /** Milliseconds to wait at most; 0 means 30,000, above 600,000 means 600,000. */
+  /** Milliseconds to wait at most; 0 means 30,000, above 600,000 means 600,000, negative is refused. */
   timeoutMs: bigint;
 }
 
@@ -117,7 +121,7 @@ export interface WaitExecutionRequest {
 export interface WatchExecutionRequest {
   /** Its id. */
   execution: string;
-  /** Only events after this sequence; 0 means all. Over HTTP also as `Last-Event-ID`. */
+  /** Only events after this sequence; 0 means all, negative is refused. Over HTTP also as `Last-Event-ID`. */
   afterSequence: bigint;
 }
 
@@ -205,6 +209,117 @@ export interface ProgramStatistics {
   successRate: number;
   /** The mean of `duration_ms` over those that have one; 0 if none has. */
   averageDurationMs: number;
+}
+
+/** Asks for executions in figures. */
+export interface AggregateExecutionsRequest {
+  /** Only those of this program, by id or slug; empty means all. */
+  program: string;
+  /** Only those of this registered module, by id or name; empty means all. */
+  module: string;
+  /** As in ListExecutions. */
+  filter: string;
+}
+
+/** Executions in figures. */
+export interface ExecutionAggregate {
+  /** Executions in any state. */
+  totalExecutions: bigint;
+  /** Those that completed. */
+  completedExecutions: bigint;
+  /** Those that failed. */
+  failedExecutions: bigint;
+  /** Those that were cancelled. */
+  cancelledExecutions: bigint;
+  /** Completed divided by completed and failed; 0 if there are none. */
+  successRate: number;
+  /** The mean of `duration_ms` over those that have ended, rounded; 0 if none has. */
+  avgLatency: bigint;
+  /** Half of them took no longer, in milliseconds. */
+  p50DurationMs: number;
+  /** 95 of 100 took no longer, in milliseconds. */
+  p95DurationMs: number;
+  /** 99 of 100 took no longer, in milliseconds. */
+  p99DurationMs: number;
+  /** Tokens of the prompts. */
+  tokensIn: bigint;
+  /** Tokens of the completions. */
+  tokensOut: bigint;
+  /** What they cost in USD, as far as prices are known. */
+  cost: number;
+  /** Calls of language models. */
+  lmCalls: bigint;
+  /** When the first of them was asked for; absent if there are none. */
+  firstExecutedAt?:
+    | Date
+    | undefined;
+  /** When the last of them was asked for; absent if there are none. */
+  lastExecutedAt?: Date | undefined;
+}
+
+/** Names a signature. */
+export interface GetSignatureUsageRequest {
+  /** Id or module. */
+  signature: string;
+}
+
+/** Who uses a signature and how that goes. */
+export interface SignatureUsage {
+  /** The signature. */
+  signatureId: string;
+  /** Registered modules with it. */
+  moduleCount: bigint;
+  /** Programs with it that are not deleted. */
+  programCount: bigint;
+  /** Executions of programs and modules with it, in any state. */
+  executionCount: bigint;
+  /** Completed divided by completed and failed; 0 if there are none. */
+  successRate: number;
+  /** The mean of `duration_ms` over those that have ended; 0 if none has. */
+  avgDurationMs: number;
+  /** When the last of them was asked for; absent if there are none. */
+  lastUsedAt?: Date | undefined;
+}
+
+/** Asks for a page of what was done to executions. */
+export interface ListExecutionAuditEntriesRequest {
+  /** How many at most; 0 means 50, above 1,000 means 1,000, negative is refused. */
+  pageSize: number;
+  /** Where to go on. */
+  pageToken: string;
+  /** Such as `operation = delete`; over id, actor_id, actor, action, operation, resource_id, resource_name, trace_id, create_time. */
+  filter: string;
+}
+
+/** A page of what was done to executions. */
+export interface ListExecutionAuditEntriesResponse {
+  /** Newest first. */
+  auditEntries: AuditEntry[];
+  /** Token of the next page; empty on the last one. */
+  nextPageToken: string;
+}
+
+/** Asks for a page of comparisons of engines. */
+export interface ListExecutionShadowsRequest {
+  /** How many at most; 0 means 50, above 1,000 means 1,000, negative is refused. */
+  pageSize: number;
+  /** Where to go on. */
+  pageToken: string;
+  /**
+   * Such as `status = different AND program = "triage"`; over execution_id, program_id, program, version, engine, primary_engine,
+   * status, reason, create_time.
+   */
+  filter: string;
+}
+
+/** A page of comparisons of engines. */
+export interface ListExecutionShadowsResponse {
+  /** Newest execution first. */
+  shadows: ExecutionShadow[];
+  /** Token of the next page; empty on the last one. */
+  nextPageToken: string;
+  /** All that the filter lets in by program, those with most differences first, at most 1,000; on the first page only. */
+  summaries: ShadowSummary[];
 }
 
 function createBaseCreateExecutionRequest(): CreateExecutionRequest {
@@ -471,7 +586,7 @@ export const GetExecutionRequest: MessageFns<GetExecutionRequest> = {
 };
 
 function createBaseListExecutionsRequest(): ListExecutionsRequest {
-  return { program: "", pageSize: 0, pageToken: "", filter: "", orderBy: "", status: 0 };
+  return { program: "", pageSize: 0, pageToken: "", filter: "", orderBy: "", status: 0, module: "" };
 }
 
 export const ListExecutionsRequest: MessageFns<ListExecutionsRequest> = {
@@ -493,6 +608,9 @@ export const ListExecutionsRequest: MessageFns<ListExecutionsRequest> = {
     }
     if (message.status !== 0) {
       writer.uint32(48).int32(message.status);
+    }
+    if (message.module !== "") {
+      writer.uint32(58).string(message.module);
     }
     return writer;
   },
@@ -558,6 +676,14 @@ export const ListExecutionsRequest: MessageFns<ListExecutionsRequest> = {
             message.status = reader.int32() as any;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -581,6 +707,7 @@ export const ListExecutionsRequest: MessageFns<ListExecutionsRequest> = {
     message.filter = object.filter ?? "";
     message.orderBy = object.orderBy ?? "";
     message.status = object.status ?? 0;
+    message.module = object.module ?? "";
     return message;
   },
 };
@@ -1549,6 +1676,875 @@ export const ProgramStatistics: MessageFns<ProgramStatistics> = {
   },
 };
 
+function createBaseAggregateExecutionsRequest(): AggregateExecutionsRequest {
+  return { program: "", module: "", filter: "" };
+}
+
+export const AggregateExecutionsRequest: MessageFns<AggregateExecutionsRequest> = {
+  encode(message: AggregateExecutionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.module !== "") {
+      writer.uint32(18).string(message.module);
+    }
+    if (message.filter !== "") {
+      writer.uint32(26).string(message.filter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AggregateExecutionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAggregateExecutionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.filter = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AggregateExecutionsRequest>, I>>(base?: I): AggregateExecutionsRequest {
+    return AggregateExecutionsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AggregateExecutionsRequest>, I>>(object: I): AggregateExecutionsRequest {
+    const message = createBaseAggregateExecutionsRequest();
+    message.program = object.program ?? "";
+    message.module = object.module ?? "";
+    message.filter = object.filter ?? "";
+    return message;
+  },
+};
+
+function createBaseExecutionAggregate(): ExecutionAggregate {
+  return {
+    totalExecutions: 0n,
+    completedExecutions: 0n,
+    failedExecutions: 0n,
+    cancelledExecutions: 0n,
+    successRate: 0,
+    avgLatency: 0n,
+    p50DurationMs: 0,
+    p95DurationMs: 0,
+    p99DurationMs: 0,
+    tokensIn: 0n,
+    tokensOut: 0n,
+    cost: 0,
+    lmCalls: 0n,
+    firstExecutedAt: undefined,
+    lastExecutedAt: undefined,
+  };
+}
+
+export const ExecutionAggregate: MessageFns<ExecutionAggregate> = {
+  encode(message: ExecutionAggregate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.totalExecutions !== 0n) {
+      if (BigInt.asIntN(64, message.totalExecutions) !== message.totalExecutions) {
+        throw new globalThis.Error("value provided for field message.totalExecutions of type int64 too large");
+      }
+      writer.uint32(8).int64(message.totalExecutions);
+    }
+    if (message.completedExecutions !== 0n) {
+      if (BigInt.asIntN(64, message.completedExecutions) !== message.completedExecutions) {
+        throw new globalThis.Error("value provided for field message.completedExecutions of type int64 too large");
+      }
+      writer.uint32(16).int64(message.completedExecutions);
+    }
+    if (message.failedExecutions !== 0n) {
+      if (BigInt.asIntN(64, message.failedExecutions) !== message.failedExecutions) {
+        throw new globalThis.Error("value provided for field message.failedExecutions of type int64 too large");
+      }
+      writer.uint32(24).int64(message.failedExecutions);
+    }
+    if (message.cancelledExecutions !== 0n) {
+      if (BigInt.asIntN(64, message.cancelledExecutions) !== message.cancelledExecutions) {
+        throw new globalThis.Error("value provided for field message.cancelledExecutions of type int64 too large");
+      }
+      writer.uint32(32).int64(message.cancelledExecutions);
+    }
+    if (message.successRate !== 0) {
+      writer.uint32(41).double(message.successRate);
+    }
+    if (message.avgLatency !== 0n) {
+      if (BigInt.asIntN(64, message.avgLatency) !== message.avgLatency) {
+        throw new globalThis.Error("value provided for field message.avgLatency of type int64 too large");
+      }
+      writer.uint32(48).int64(message.avgLatency);
+    }
+    if (message.p50DurationMs !== 0) {
+      writer.uint32(57).double(message.p50DurationMs);
+    }
+    if (message.p95DurationMs !== 0) {
+      writer.uint32(65).double(message.p95DurationMs);
+    }
+    if (message.p99DurationMs !== 0) {
+      writer.uint32(73).double(message.p99DurationMs);
+    }
+    if (message.tokensIn !== 0n) {
+      if (BigInt.asIntN(64, message.tokensIn) !== message.tokensIn) {
+        throw new globalThis.Error("value provided for field message.tokensIn of type int64 too large");
+      }
+      writer.uint32(80).int64(message.tokensIn);
+    }
+    if (message.tokensOut !== 0n) {
+      if (BigInt.asIntN(64, message.tokensOut) !== message.tokensOut) {
+        throw new globalThis.Error("value provided for field message.tokensOut of type int64 too large");
+      }
+      writer.uint32(88).int64(message.tokensOut);
+    }
+    if (message.cost !== 0) {
+      writer.uint32(97).double(message.cost);
+    }
+    if (message.lmCalls !== 0n) {
+      if (BigInt.asIntN(64, message.lmCalls) !== message.lmCalls) {
+        throw new globalThis.Error("value provided for field message.lmCalls of type int64 too large");
+      }
+      writer.uint32(104).int64(message.lmCalls);
+    }
+    if (message.firstExecutedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.firstExecutedAt), writer.uint32(114).fork()).join();
+    }
+    if (message.lastExecutedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastExecutedAt), writer.uint32(122).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExecutionAggregate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExecutionAggregate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.totalExecutions = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.completedExecutions = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.failedExecutions = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cancelledExecutions = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.successRate = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.avgLatency = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.p50DurationMs = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.p95DurationMs = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.p99DurationMs = reader.double();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.tokensIn = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.tokensOut = reader.int64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.cost = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.lmCalls = reader.int64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.firstExecutedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.lastExecutedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExecutionAggregate>, I>>(base?: I): ExecutionAggregate {
+    return ExecutionAggregate.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExecutionAggregate>, I>>(object: I): ExecutionAggregate {
+    const message = createBaseExecutionAggregate();
+    message.totalExecutions = (object.totalExecutions !== undefined && object.totalExecutions !== null)
+      ? BigInt(object.totalExecutions)
+      : 0n;
+    message.completedExecutions = (object.completedExecutions !== undefined && object.completedExecutions !== null)
+      ? BigInt(object.completedExecutions)
+      : 0n;
+    message.failedExecutions = (object.failedExecutions !== undefined && object.failedExecutions !== null)
+      ? BigInt(object.failedExecutions)
+      : 0n;
+    message.cancelledExecutions = (object.cancelledExecutions !== undefined && object.cancelledExecutions !== null)
+      ? BigInt(object.cancelledExecutions)
+      : 0n;
+    message.successRate = object.successRate ?? 0;
+    message.avgLatency = (object.avgLatency !== undefined && object.avgLatency !== null)
+      ? BigInt(object.avgLatency)
+      : 0n;
+    message.p50DurationMs = object.p50DurationMs ?? 0;
+    message.p95DurationMs = object.p95DurationMs ?? 0;
+    message.p99DurationMs = object.p99DurationMs ?? 0;
+    message.tokensIn = (object.tokensIn !== undefined && object.tokensIn !== null) ? BigInt(object.tokensIn) : 0n;
+    message.tokensOut = (object.tokensOut !== undefined && object.tokensOut !== null) ? BigInt(object.tokensOut) : 0n;
+    message.cost = object.cost ?? 0;
+    message.lmCalls = (object.lmCalls !== undefined && object.lmCalls !== null) ? BigInt(object.lmCalls) : 0n;
+    message.firstExecutedAt = object.firstExecutedAt ?? undefined;
+    message.lastExecutedAt = object.lastExecutedAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseGetSignatureUsageRequest(): GetSignatureUsageRequest {
+  return { signature: "" };
+}
+
+export const GetSignatureUsageRequest: MessageFns<GetSignatureUsageRequest> = {
+  encode(message: GetSignatureUsageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.signature !== "") {
+      writer.uint32(10).string(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSignatureUsageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSignatureUsageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.signature = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetSignatureUsageRequest>, I>>(base?: I): GetSignatureUsageRequest {
+    return GetSignatureUsageRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetSignatureUsageRequest>, I>>(object: I): GetSignatureUsageRequest {
+    const message = createBaseGetSignatureUsageRequest();
+    message.signature = object.signature ?? "";
+    return message;
+  },
+};
+
+function createBaseSignatureUsage(): SignatureUsage {
+  return {
+    signatureId: "",
+    moduleCount: 0n,
+    programCount: 0n,
+    executionCount: 0n,
+    successRate: 0,
+    avgDurationMs: 0,
+    lastUsedAt: undefined,
+  };
+}
+
+export const SignatureUsage: MessageFns<SignatureUsage> = {
+  encode(message: SignatureUsage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.signatureId !== "") {
+      writer.uint32(10).string(message.signatureId);
+    }
+    if (message.moduleCount !== 0n) {
+      if (BigInt.asIntN(64, message.moduleCount) !== message.moduleCount) {
+        throw new globalThis.Error("value provided for field message.moduleCount of type int64 too large");
+      }
+      writer.uint32(16).int64(message.moduleCount);
+    }
+    if (message.programCount !== 0n) {
+      if (BigInt.asIntN(64, message.programCount) !== message.programCount) {
+        throw new globalThis.Error("value provided for field message.programCount of type int64 too large");
+      }
+      writer.uint32(24).int64(message.programCount);
+    }
+    if (message.executionCount !== 0n) {
+      if (BigInt.asIntN(64, message.executionCount) !== message.executionCount) {
+        throw new globalThis.Error("value provided for field message.executionCount of type int64 too large");
+      }
+      writer.uint32(32).int64(message.executionCount);
+    }
+    if (message.successRate !== 0) {
+      writer.uint32(41).double(message.successRate);
+    }
+    if (message.avgDurationMs !== 0) {
+      writer.uint32(49).double(message.avgDurationMs);
+    }
+    if (message.lastUsedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastUsedAt), writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignatureUsage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignatureUsage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.signatureId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.moduleCount = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.programCount = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.executionCount = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.successRate = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.avgDurationMs = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.lastUsedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SignatureUsage>, I>>(base?: I): SignatureUsage {
+    return SignatureUsage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SignatureUsage>, I>>(object: I): SignatureUsage {
+    const message = createBaseSignatureUsage();
+    message.signatureId = object.signatureId ?? "";
+    message.moduleCount = (object.moduleCount !== undefined && object.moduleCount !== null)
+      ? BigInt(object.moduleCount)
+      : 0n;
+    message.programCount = (object.programCount !== undefined && object.programCount !== null)
+      ? BigInt(object.programCount)
+      : 0n;
+    message.executionCount = (object.executionCount !== undefined && object.executionCount !== null)
+      ? BigInt(object.executionCount)
+      : 0n;
+    message.successRate = object.successRate ?? 0;
+    message.avgDurationMs = object.avgDurationMs ?? 0;
+    message.lastUsedAt = object.lastUsedAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseListExecutionAuditEntriesRequest(): ListExecutionAuditEntriesRequest {
+  return { pageSize: 0, pageToken: "", filter: "" };
+}
+
+export const ListExecutionAuditEntriesRequest: MessageFns<ListExecutionAuditEntriesRequest> = {
+  encode(message: ListExecutionAuditEntriesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.filter !== "") {
+      writer.uint32(26).string(message.filter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListExecutionAuditEntriesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListExecutionAuditEntriesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.filter = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListExecutionAuditEntriesRequest>, I>>(
+    base?: I,
+  ): ListExecutionAuditEntriesRequest {
+    return ListExecutionAuditEntriesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListExecutionAuditEntriesRequest>, I>>(
+    object: I,
+  ): ListExecutionAuditEntriesRequest {
+    const message = createBaseListExecutionAuditEntriesRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.filter = object.filter ?? "";
+    return message;
+  },
+};
+
+function createBaseListExecutionAuditEntriesResponse(): ListExecutionAuditEntriesResponse {
+  return { auditEntries: [], nextPageToken: "" };
+}
+
+export const ListExecutionAuditEntriesResponse: MessageFns<ListExecutionAuditEntriesResponse> = {
+  encode(message: ListExecutionAuditEntriesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.auditEntries) {
+      AuditEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListExecutionAuditEntriesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListExecutionAuditEntriesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.auditEntries.push(AuditEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListExecutionAuditEntriesResponse>, I>>(
+    base?: I,
+  ): ListExecutionAuditEntriesResponse {
+    return ListExecutionAuditEntriesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListExecutionAuditEntriesResponse>, I>>(
+    object: I,
+  ): ListExecutionAuditEntriesResponse {
+    const message = createBaseListExecutionAuditEntriesResponse();
+    message.auditEntries = object.auditEntries?.map((e) => AuditEntry.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListExecutionShadowsRequest(): ListExecutionShadowsRequest {
+  return { pageSize: 0, pageToken: "", filter: "" };
+}
+
+export const ListExecutionShadowsRequest: MessageFns<ListExecutionShadowsRequest> = {
+  encode(message: ListExecutionShadowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.filter !== "") {
+      writer.uint32(26).string(message.filter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListExecutionShadowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListExecutionShadowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.filter = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListExecutionShadowsRequest>, I>>(base?: I): ListExecutionShadowsRequest {
+    return ListExecutionShadowsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListExecutionShadowsRequest>, I>>(object: I): ListExecutionShadowsRequest {
+    const message = createBaseListExecutionShadowsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.filter = object.filter ?? "";
+    return message;
+  },
+};
+
+function createBaseListExecutionShadowsResponse(): ListExecutionShadowsResponse {
+  return { shadows: [], nextPageToken: "", summaries: [] };
+}
+
+export const ListExecutionShadowsResponse: MessageFns<ListExecutionShadowsResponse> = {
+  encode(message: ListExecutionShadowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.shadows) {
+      ExecutionShadow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    for (const v of message.summaries) {
+      ShadowSummary.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListExecutionShadowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListExecutionShadowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.shadows.push(ExecutionShadow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.summaries.push(ShadowSummary.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListExecutionShadowsResponse>, I>>(base?: I): ListExecutionShadowsResponse {
+    return ListExecutionShadowsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListExecutionShadowsResponse>, I>>(object: I): ListExecutionShadowsResponse {
+    const message = createBaseListExecutionShadowsResponse();
+    message.shadows = object.shadows?.map((e) => ExecutionShadow.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.summaries = object.summaries?.map((e) => ShadowSummary.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Keeps executions: PENDING → RUNNING → COMPLETED, FAILED or CANCELLED. */
 export type ExecutionServiceService = typeof ExecutionServiceService;
 export const ExecutionServiceService = {
@@ -1579,7 +2575,10 @@ export const ExecutionServiceService = {
     responseSerialize: (value: Execution): Buffer => Buffer.from(Execution.encode(value).finish()),
     responseDeserialize: (value: Buffer): Execution => Execution.decode(value),
   },
-  /** Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID and PROGRAM_NOT_FOUND. */
+  /**
+   * Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID, PROGRAM_NOT_FOUND and
+   * MODULE_NOT_FOUND.
+   */
   listExecutions: {
     path: "/signet.v1.ExecutionService/ListExecutions" as const,
     requestStream: false as const,
@@ -1675,6 +2674,63 @@ export const ExecutionServiceService = {
     responseDeserialize: (value: Buffer): Feedback => Feedback.decode(value),
   },
   /**
+   * Sums up executions, read afresh: all of them, or those of a program, a module and a filter. Fails with INVALID_REQUEST, FILTER_SYNTAX,
+   * PROGRAM_NOT_FOUND and MODULE_NOT_FOUND.
+   */
+  aggregateExecutions: {
+    path: "/signet.v1.ExecutionService/AggregateExecutions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AggregateExecutionsRequest): Buffer =>
+      Buffer.from(AggregateExecutionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AggregateExecutionsRequest => AggregateExecutionsRequest.decode(value),
+    responseSerialize: (value: ExecutionAggregate): Buffer => Buffer.from(ExecutionAggregate.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExecutionAggregate => ExecutionAggregate.decode(value),
+  },
+  /** Tells who uses a signature and how that goes, read afresh. Fails with SIGNATURE_NOT_FOUND. */
+  getSignatureUsage: {
+    path: "/signet.v1.ExecutionService/GetSignatureUsage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetSignatureUsageRequest): Buffer =>
+      Buffer.from(GetSignatureUsageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetSignatureUsageRequest => GetSignatureUsageRequest.decode(value),
+    responseSerialize: (value: SignatureUsage): Buffer => Buffer.from(SignatureUsage.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SignatureUsage => SignatureUsage.decode(value),
+  },
+  /**
+   * Lists who cancelled or deleted executions, newest first; whose key began one is told by the execution. For admins. Fails with
+   * INVALID_REQUEST, FILTER_SYNTAX and PAGE_TOKEN_INVALID.
+   */
+  listExecutionAuditEntries: {
+    path: "/signet.v1.ExecutionService/ListExecutionAuditEntries" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListExecutionAuditEntriesRequest): Buffer =>
+      Buffer.from(ListExecutionAuditEntriesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListExecutionAuditEntriesRequest =>
+      ListExecutionAuditEntriesRequest.decode(value),
+    responseSerialize: (value: ListExecutionAuditEntriesResponse): Buffer =>
+      Buffer.from(ListExecutionAuditEntriesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListExecutionAuditEntriesResponse =>
+      ListExecutionAuditEntriesResponse.decode(value),
+  },
+  /**
+   * Lists how other engines did what executions had done, newest execution first, with counts by program. Fails with INVALID_REQUEST,
+   * FILTER_SYNTAX and PAGE_TOKEN_INVALID.
+   */
+  listExecutionShadows: {
+    path: "/signet.v1.ExecutionService/ListExecutionShadows" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListExecutionShadowsRequest): Buffer =>
+      Buffer.from(ListExecutionShadowsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListExecutionShadowsRequest => ListExecutionShadowsRequest.decode(value),
+    responseSerialize: (value: ListExecutionShadowsResponse): Buffer =>
+      Buffer.from(ListExecutionShadowsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListExecutionShadowsResponse => ListExecutionShadowsResponse.decode(value),
+  },
+  /**
    * Counts the completed executions of a program, read afresh; those that were deleted since still count. Fails with
    * PROGRAM_NOT_FOUND.
    */
@@ -1712,7 +2768,10 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
   createExecution: handleUnaryCall<CreateExecutionRequest, Execution>;
   /** Reads one execution. Fails with EXECUTION_NOT_FOUND. */
   getExecution: handleUnaryCall<GetExecutionRequest, Execution>;
-  /** Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID and PROGRAM_NOT_FOUND. */
+  /**
+   * Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID, PROGRAM_NOT_FOUND and
+   * MODULE_NOT_FOUND.
+   */
   listExecutions: handleUnaryCall<ListExecutionsRequest, ListExecutionsResponse>;
   /** Deletes an execution that has ended. Fails with EXECUTION_NOT_FOUND and STATE_FORBIDS. */
   deleteExecution: handleUnaryCall<DeleteExecutionRequest, Empty>;
@@ -1735,6 +2794,23 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
   retryExecution: handleUnaryCall<RetryExecutionRequest, Execution>;
   /** Keeps what somebody thinks of an ended execution. Fails with EXECUTION_NOT_FOUND, STATE_FORBIDS while it runs, INVALID_REQUEST. */
   addFeedback: handleUnaryCall<AddFeedbackRequest, Feedback>;
+  /**
+   * Sums up executions, read afresh: all of them, or those of a program, a module and a filter. Fails with INVALID_REQUEST, FILTER_SYNTAX,
+   * PROGRAM_NOT_FOUND and MODULE_NOT_FOUND.
+   */
+  aggregateExecutions: handleUnaryCall<AggregateExecutionsRequest, ExecutionAggregate>;
+  /** Tells who uses a signature and how that goes, read afresh. Fails with SIGNATURE_NOT_FOUND. */
+  getSignatureUsage: handleUnaryCall<GetSignatureUsageRequest, SignatureUsage>;
+  /**
+   * Lists who cancelled or deleted executions, newest first; whose key began one is told by the execution. For admins. Fails with
+   * INVALID_REQUEST, FILTER_SYNTAX and PAGE_TOKEN_INVALID.
+   */
+  listExecutionAuditEntries: handleUnaryCall<ListExecutionAuditEntriesRequest, ListExecutionAuditEntriesResponse>;
+  /**
+   * Lists how other engines did what executions had done, newest execution first, with counts by program. Fails with INVALID_REQUEST,
+   * FILTER_SYNTAX and PAGE_TOKEN_INVALID.
+   */
+  listExecutionShadows: handleUnaryCall<ListExecutionShadowsRequest, ListExecutionShadowsResponse>;
   /**
    * Counts the completed executions of a program, read afresh; those that were deleted since still count. Fails with
    * PROGRAM_NOT_FOUND.
@@ -1783,7 +2859,10 @@ export interface ExecutionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Execution) => void,
   ): ClientUnaryCall;
-  /** Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID and PROGRAM_NOT_FOUND. */
+  /**
+   * Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID, PROGRAM_NOT_FOUND and
+   * MODULE_NOT_FOUND.
+   */
   listExecutions(
     request: ListExecutionsRequest,
     callback: (error: ServiceError | null, response: ListExecutionsResponse) => void,
@@ -1908,6 +2987,79 @@ export interface ExecutionServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Feedback) => void,
+  ): ClientUnaryCall;
+  /**
+   * Sums up executions, read afresh: all of them, or those of a program, a module and a filter. Fails with INVALID_REQUEST, FILTER_SYNTAX,
+   * PROGRAM_NOT_FOUND and MODULE_NOT_FOUND.
+   */
+  aggregateExecutions(
+    request: AggregateExecutionsRequest,
+    callback: (error: ServiceError | null, response: ExecutionAggregate) => void,
+  ): ClientUnaryCall;
+  aggregateExecutions(
+    request: AggregateExecutionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExecutionAggregate) => void,
+  ): ClientUnaryCall;
+  aggregateExecutions(
+    request: AggregateExecutionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExecutionAggregate) => void,
+  ): ClientUnaryCall;
+  /** Tells who uses a signature and how that goes, read afresh. Fails with SIGNATURE_NOT_FOUND. */
+  getSignatureUsage(
+    request: GetSignatureUsageRequest,
+    callback: (error: ServiceError | null, response: SignatureUsage) => void,
+  ): ClientUnaryCall;
+  getSignatureUsage(
+    request: GetSignatureUsageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SignatureUsage) => void,
+  ): ClientUnaryCall;
+  getSignatureUsage(
+    request: GetSignatureUsageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SignatureUsage) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lists who cancelled or deleted executions, newest first; whose key began one is told by the execution. For admins. Fails with
+   * INVALID_REQUEST, FILTER_SYNTAX and PAGE_TOKEN_INVALID.
+   */
+  listExecutionAuditEntries(
+    request: ListExecutionAuditEntriesRequest,
+    callback: (error: ServiceError | null, response: ListExecutionAuditEntriesResponse) => void,
+  ): ClientUnaryCall;
+  listExecutionAuditEntries(
+    request: ListExecutionAuditEntriesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListExecutionAuditEntriesResponse) => void,
+  ): ClientUnaryCall;
+  listExecutionAuditEntries(
+    request: ListExecutionAuditEntriesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListExecutionAuditEntriesResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lists how other engines did what executions had done, newest execution first, with counts by program. Fails with INVALID_REQUEST,
+   * FILTER_SYNTAX and PAGE_TOKEN_INVALID.
+   */
+  listExecutionShadows(
+    request: ListExecutionShadowsRequest,
+    callback: (error: ServiceError | null, response: ListExecutionShadowsResponse) => void,
+  ): ClientUnaryCall;
+  listExecutionShadows(
+    request: ListExecutionShadowsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListExecutionShadowsResponse) => void,
+  ): ClientUnaryCall;
+  listExecutionShadows(
+    request: ListExecutionShadowsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListExecutionShadowsResponse) => void,
   ): ClientUnaryCall;
   /**
    * Counts the completed executions of a program, read afresh; those that were deleted since still count. Fails with

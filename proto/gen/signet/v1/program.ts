@@ -125,7 +125,10 @@ export interface Program_LabelsEntry {
 
 /** How a program asks the model. */
 export interface ProgramConfiguration {
-  /** `predict` (default) or `chain_of_thought`. */
+  /**
+   * `predict` (default), `chain_of_thought`, `react`, `multi_chain_comparison`, `best_of_n`, `refine`, `program_of_thought`,
+   * `python:NAME` (a class on the operator's allow-list), or the name of a registered module.
+   */
   module: string;
   /** `chat` (default) or `json`. */
   promptAdapter: string;
@@ -142,7 +145,18 @@ export interface ProgramConfiguration {
   /** Module configurations that are handed to the engine; at most 64. */
   modules: Payload[];
   /** Anything that callers want to keep with it. */
-  metadata?: { [key: string]: any } | undefined;
+  metadata?:
+    | { [key: string]: any }
+    | undefined;
+  /**
+   * What the module is built with; none for predict, chain_of_thought and registered modules.
+   * react: `max_iters` (1 to 50, default 20), `tools` (at most 32, each {name, description, args, url, method, timeout_ms}: an HTTP
+   * endpoint that the service calls with the arguments; `args` maps each argument's name to its JSON schema; `method` GET or POST,
+   * default POST). multi_chain_comparison: `M` (2 to 8, default 3), `temperature` (0 to 2, default 0.7). best_of_n and refine: `N`
+   * (1 to 16, default 3), `threshold`, `reward_fn` (an allow-listed function), `module` (predict or chain_of_thought), `fail_count`
+   * (0 to 16). program_of_thought: `max_iters` (1 to 10, default 3). python:NAME: `kwargs` (keywords of its constructor).
+   */
+  moduleConfig?: { [key: string]: any } | undefined;
 }
 
 /** Options of a call of a language model. What is not set is left to the endpoint. */
@@ -191,7 +205,7 @@ export interface ProgramVersion {
     | undefined;
   /** The version that it was made from; 0 for the first. */
   parentVersion: number;
-  /** How it came to be: `create`, `update` or `optimize`. */
+  /** How it came to be: `create`, `update`, `optimize` or `import`. */
   source: string;
   /** Whether an engine has prepared it. */
   preparation?:
@@ -214,7 +228,18 @@ export interface Preparation {
   /** What decides its prompts: versions of dspy, json_repair, pydantic and python, and the adapter. */
   dialect: { [key: string]: string };
   /** When it was made. Output only. */
-  createTime?: Date | undefined;
+  createTime?:
+    | Date
+    | undefined;
+  /**
+   * The prompt plan: all of the prompts that does not depend on the inputs, as DSPy wrote it, with what reading replies needs. The
+   * native engine serves from it. A JSON object of format 1; absent in lists, and where there is none.
+   */
+  promptPlan?:
+    | Payload
+    | undefined;
+  /** Why the native engine cannot serve the version although Python can; empty if it can. */
+  nativeFault: string;
 }
 
 export interface Preparation_DialectEntry {
@@ -603,6 +628,7 @@ function createBaseProgramConfiguration(): ProgramConfiguration {
     demos: [],
     modules: [],
     metadata: undefined,
+    moduleConfig: undefined,
   };
 }
 
@@ -631,6 +657,9 @@ export const ProgramConfiguration: MessageFns<ProgramConfiguration> = {
     }
     if (message.metadata !== undefined) {
       Struct.encode(Struct.wrap(message.metadata), writer.uint32(66).fork()).join();
+    }
+    if (message.moduleConfig !== undefined) {
+      Struct.encode(Struct.wrap(message.moduleConfig), writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -712,6 +741,14 @@ export const ProgramConfiguration: MessageFns<ProgramConfiguration> = {
             message.metadata = Struct.unwrap(Struct.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.moduleConfig = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -739,6 +776,7 @@ export const ProgramConfiguration: MessageFns<ProgramConfiguration> = {
     message.demos = object.demos?.map((e) => Payload.fromPartial(e)) || [];
     message.modules = object.modules?.map((e) => Payload.fromPartial(e)) || [];
     message.metadata = object.metadata ?? undefined;
+    message.moduleConfig = object.moduleConfig ?? undefined;
     return message;
   },
 };
@@ -1062,7 +1100,15 @@ export const ProgramVersion: MessageFns<ProgramVersion> = {
 };
 
 function createBasePreparation(): Preparation {
-  return { state: 0, dspyProgramId: "", errorMessage: "", dialect: {}, createTime: undefined };
+  return {
+    state: 0,
+    dspyProgramId: "",
+    errorMessage: "",
+    dialect: {},
+    createTime: undefined,
+    promptPlan: undefined,
+    nativeFault: "",
+  };
 }
 
 export const Preparation: MessageFns<Preparation> = {
@@ -1081,6 +1127,12 @@ export const Preparation: MessageFns<Preparation> = {
     });
     if (message.createTime !== undefined) {
       Timestamp.encode(toTimestamp(message.createTime), writer.uint32(42).fork()).join();
+    }
+    if (message.promptPlan !== undefined) {
+      Payload.encode(message.promptPlan, writer.uint32(50).fork()).join();
+    }
+    if (message.nativeFault !== "") {
+      writer.uint32(58).string(message.nativeFault);
     }
     return writer;
   },
@@ -1141,6 +1193,22 @@ export const Preparation: MessageFns<Preparation> = {
             message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.promptPlan = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.nativeFault = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1171,6 +1239,10 @@ export const Preparation: MessageFns<Preparation> = {
       {},
     );
     message.createTime = object.createTime ?? undefined;
+    message.promptPlan = (object.promptPlan !== undefined && object.promptPlan !== null)
+      ? Payload.fromPartial(object.promptPlan)
+      : undefined;
+    message.nativeFault = object.nativeFault ?? "";
     return message;
   },
 };

@@ -21,7 +21,7 @@ import {
 import { Empty } from "../../google/protobuf/empty.ts";
 import { FieldMask } from "../../google/protobuf/field_mask.ts";
 import { Struct } from "../../google/protobuf/struct.ts";
-import { AdapterType } from "./common.ts";
+import { AdapterType, Payload } from "./common.ts";
 import { Program, ProgramConfiguration, ProgramStatus, ProgramVersion } from "./program.ts";
 
 export const protobufPackage = "signet.v1";
@@ -56,6 +56,8 @@ export interface CreateProgramRequest {
   labels: { [key: string]: string };
   /** Makes repeats of this call one, for 24 h; at most 128 printable characters. */
   requestId: string;
+  /** Which parser reads `signature_spec`: `enhanced` or `basic`. Empty means the configured one. */
+  signatureParser: string;
 }
 
 export interface CreateProgramRequest_LabelsEntry {
@@ -199,6 +201,36 @@ export interface GetProgramVersionRequest {
   version: number;
 }
 
+/** Brings a saved DSPy program into a program as its new version. */
+export interface ImportProgramVersionRequest {
+  /** Id or slug. */
+  program: string;
+  /** The saved state, a JSON object: one predictor, and `metadata`. */
+  state?:
+    | Payload
+    | undefined;
+  /** `predict` or `chain_of_thought`; empty means the module of the newest version. */
+  module: string;
+  /** Refused with ETAG_MISMATCH unless the program still has this one; empty means do not compare. */
+  etag: string;
+  /** Makes repeats of this call one, for 24 h. */
+  requestId: string;
+}
+
+/** Names a version to export. */
+export interface ExportProgramVersionRequest {
+  /** Id or slug. */
+  program: string;
+  /** The version's number, from 1. */
+  version: number;
+}
+
+/** A version as DSPy saves it. */
+export interface ExportProgramVersionResponse {
+  /** The state, a JSON object; as a file it is what `program.load` reads. */
+  state?: Payload | undefined;
+}
+
 function createBaseCreateProgramRequest(): CreateProgramRequest {
   return {
     name: "",
@@ -212,6 +244,7 @@ function createBaseCreateProgramRequest(): CreateProgramRequest {
     variables: undefined,
     labels: {},
     requestId: "",
+    signatureParser: "",
   };
 }
 
@@ -249,6 +282,9 @@ export const CreateProgramRequest: MessageFns<CreateProgramRequest> = {
     });
     if (message.requestId !== "") {
       writer.uint32(90).string(message.requestId);
+    }
+    if (message.signatureParser !== "") {
+      writer.uint32(98).string(message.signatureParser);
     }
     return writer;
   },
@@ -357,6 +393,14 @@ export const CreateProgramRequest: MessageFns<CreateProgramRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.signatureParser = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -395,6 +439,7 @@ export const CreateProgramRequest: MessageFns<CreateProgramRequest> = {
       {},
     );
     message.requestId = object.requestId ?? "";
+    message.signatureParser = object.signatureParser ?? "";
     return message;
   },
 };
@@ -1451,6 +1496,235 @@ export const GetProgramVersionRequest: MessageFns<GetProgramVersionRequest> = {
   },
 };
 
+function createBaseImportProgramVersionRequest(): ImportProgramVersionRequest {
+  return { program: "", state: undefined, module: "", etag: "", requestId: "" };
+}
+
+export const ImportProgramVersionRequest: MessageFns<ImportProgramVersionRequest> = {
+  encode(message: ImportProgramVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.state !== undefined) {
+      Payload.encode(message.state, writer.uint32(18).fork()).join();
+    }
+    if (message.module !== "") {
+      writer.uint32(26).string(message.module);
+    }
+    if (message.etag !== "") {
+      writer.uint32(34).string(message.etag);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportProgramVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportProgramVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImportProgramVersionRequest>, I>>(base?: I): ImportProgramVersionRequest {
+    return ImportProgramVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportProgramVersionRequest>, I>>(object: I): ImportProgramVersionRequest {
+    const message = createBaseImportProgramVersionRequest();
+    message.program = object.program ?? "";
+    message.state = (object.state !== undefined && object.state !== null)
+      ? Payload.fromPartial(object.state)
+      : undefined;
+    message.module = object.module ?? "";
+    message.etag = object.etag ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseExportProgramVersionRequest(): ExportProgramVersionRequest {
+  return { program: "", version: 0 };
+}
+
+export const ExportProgramVersionRequest: MessageFns<ExportProgramVersionRequest> = {
+  encode(message: ExportProgramVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int32(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportProgramVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportProgramVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExportProgramVersionRequest>, I>>(base?: I): ExportProgramVersionRequest {
+    return ExportProgramVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExportProgramVersionRequest>, I>>(object: I): ExportProgramVersionRequest {
+    const message = createBaseExportProgramVersionRequest();
+    message.program = object.program ?? "";
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBaseExportProgramVersionResponse(): ExportProgramVersionResponse {
+  return { state: undefined };
+}
+
+export const ExportProgramVersionResponse: MessageFns<ExportProgramVersionResponse> = {
+  encode(message: ExportProgramVersionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== undefined) {
+      Payload.encode(message.state, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportProgramVersionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportProgramVersionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExportProgramVersionResponse>, I>>(base?: I): ExportProgramVersionResponse {
+    return ExportProgramVersionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExportProgramVersionResponse>, I>>(object: I): ExportProgramVersionResponse {
+    const message = createBaseExportProgramVersionResponse();
+    message.state = (object.state !== undefined && object.state !== null)
+      ? Payload.fromPartial(object.state)
+      : undefined;
+    return message;
+  },
+};
+
 /** Keeps programs: DRAFT → INITIALIZING → READY ⇄ OPTIMIZING, ERROR, ARCHIVED. `{program}` is an id or a slug everywhere. */
 export type ProgramServiceService = typeof ProgramServiceService;
 export const ProgramServiceService = {
@@ -1564,6 +1838,40 @@ export const ProgramServiceService = {
     responseSerialize: (value: ProgramVersion): Buffer => Buffer.from(ProgramVersion.encode(value).finish()),
     responseDeserialize: (value: Buffer): ProgramVersion => ProgramVersion.decode(value),
   },
+  /**
+   * Makes a new version, not served yet, out of what DSPy's `program.save("file.json")` wrote: instructions, descriptions of fields, demos
+   * and options of the language model. Everything in it is kept, so that ExportProgramVersion gives it back equal. Answers 201. Programs of
+   * the modules predict and chain_of_thought alone; pickles are refused.
+   *
+   * Fails with PROGRAM_NOT_FOUND, INVALID_REQUEST (with the path in the state), ETAG_MISMATCH, IDEMPOTENCY_KEY_REUSED, and STATE_FORBIDS for
+   * archived programs.
+   */
+  importProgramVersion: {
+    path: "/signet.v1.ProgramService/ImportProgramVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ImportProgramVersionRequest): Buffer =>
+      Buffer.from(ImportProgramVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ImportProgramVersionRequest => ImportProgramVersionRequest.decode(value),
+    responseSerialize: (value: ProgramVersion): Buffer => Buffer.from(ProgramVersion.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ProgramVersion => ProgramVersion.decode(value),
+  },
+  /**
+   * Writes a version as DSPy's `program.load("file.json")` reads it: what was imported, or else what the configuration says. Changes nothing.
+   *
+   * Fails with PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, and INVALID_REQUEST for modules other than predict and chain_of_thought.
+   */
+  exportProgramVersion: {
+    path: "/signet.v1.ProgramService/ExportProgramVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExportProgramVersionRequest): Buffer =>
+      Buffer.from(ExportProgramVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportProgramVersionRequest => ExportProgramVersionRequest.decode(value),
+    responseSerialize: (value: ExportProgramVersionResponse): Buffer =>
+      Buffer.from(ExportProgramVersionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportProgramVersionResponse => ExportProgramVersionResponse.decode(value),
+  },
 } as const;
 
 export interface ProgramServiceServer extends UntypedServiceImplementation {
@@ -1600,6 +1908,21 @@ export interface ProgramServiceServer extends UntypedServiceImplementation {
   listProgramVersions: handleUnaryCall<ListProgramVersionsRequest, ListProgramVersionsResponse>;
   /** Reads one version. Fails with PROGRAM_NOT_FOUND and VERSION_NOT_FOUND. */
   getProgramVersion: handleUnaryCall<GetProgramVersionRequest, ProgramVersion>;
+  /**
+   * Makes a new version, not served yet, out of what DSPy's `program.save("file.json")` wrote: instructions, descriptions of fields, demos
+   * and options of the language model. Everything in it is kept, so that ExportProgramVersion gives it back equal. Answers 201. Programs of
+   * the modules predict and chain_of_thought alone; pickles are refused.
+   *
+   * Fails with PROGRAM_NOT_FOUND, INVALID_REQUEST (with the path in the state), ETAG_MISMATCH, IDEMPOTENCY_KEY_REUSED, and STATE_FORBIDS for
+   * archived programs.
+   */
+  importProgramVersion: handleUnaryCall<ImportProgramVersionRequest, ProgramVersion>;
+  /**
+   * Writes a version as DSPy's `program.load("file.json")` reads it: what was imported, or else what the configuration says. Changes nothing.
+   *
+   * Fails with PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, and INVALID_REQUEST for modules other than predict and chain_of_thought.
+   */
+  exportProgramVersion: handleUnaryCall<ExportProgramVersionRequest, ExportProgramVersionResponse>;
 }
 
 export interface ProgramServiceClient extends Client {
@@ -1761,6 +2084,49 @@ export interface ProgramServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ProgramVersion) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes a new version, not served yet, out of what DSPy's `program.save("file.json")` wrote: instructions, descriptions of fields, demos
+   * and options of the language model. Everything in it is kept, so that ExportProgramVersion gives it back equal. Answers 201. Programs of
+   * the modules predict and chain_of_thought alone; pickles are refused.
+   *
+   * Fails with PROGRAM_NOT_FOUND, INVALID_REQUEST (with the path in the state), ETAG_MISMATCH, IDEMPOTENCY_KEY_REUSED, and STATE_FORBIDS for
+   * archived programs.
+   */
+  importProgramVersion(
+    request: ImportProgramVersionRequest,
+    callback: (error: ServiceError | null, response: ProgramVersion) => void,
+  ): ClientUnaryCall;
+  importProgramVersion(
+    request: ImportProgramVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ProgramVersion) => void,
+  ): ClientUnaryCall;
+  importProgramVersion(
+    request: ImportProgramVersionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ProgramVersion) => void,
+  ): ClientUnaryCall;
+  /**
+   * Writes a version as DSPy's `program.load("file.json")` reads it: what was imported, or else what the configuration says. Changes nothing.
+   *
+   * Fails with PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, and INVALID_REQUEST for modules other than predict and chain_of_thought.
+   */
+  exportProgramVersion(
+    request: ExportProgramVersionRequest,
+    callback: (error: ServiceError | null, response: ExportProgramVersionResponse) => void,
+  ): ClientUnaryCall;
+  exportProgramVersion(
+    request: ExportProgramVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExportProgramVersionResponse) => void,
+  ): ClientUnaryCall;
+  exportProgramVersion(
+    request: ExportProgramVersionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExportProgramVersionResponse) => void,
   ): ClientUnaryCall;
 }
 

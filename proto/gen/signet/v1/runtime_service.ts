@@ -21,13 +21,59 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Struct } from "../../google/protobuf/struct.ts";
-import { Payload } from "./common.ts";
+import { Engine, Payload } from "./common.ts";
 import { ExecutionEvent, ExecutionOptions, ExecutionResult } from "./execution.ts";
+import { LmCapabilities } from "./language_model.ts";
 import { Program } from "./program.ts";
 
 export const protobufPackage = "signet.v1";
 
 export const protobufFileName = "signet/v1/runtime_service.proto";
+
+/** Names a language model to try. */
+export interface CheckLanguageModelRequest {
+  /** Id or slug; `default` is the one that serves where none is named. */
+  languageModel: string;
+  /** How long all of it may take in milliseconds, 1 to 120,000; default 30,000. */
+  timeoutMs: bigint;
+}
+
+/** What trying a language model came to. */
+export interface CheckLanguageModelResponse {
+  /** Its slug. */
+  languageModel: string;
+  /** Its model, in DSPy's form. */
+  model: string;
+  /** True if it gave a plain answer. */
+  reachable: boolean;
+  /** Milliseconds until it had given the plain answer. */
+  latencyMs: bigint;
+  /** Why it gave no plain answer, a reason such as LM_UNAVAILABLE; empty if it did. */
+  reason: string;
+  /** The same in words; empty if it did. */
+  message: string;
+  /**
+   * What was tried, in this order: `plain`, `streaming`, `json_object`, `json_schema`, `grammar`, `tools`. Without a plain answer
+   * nothing else is.
+   */
+  probes: LanguageModelProbe[];
+  /** What it turned out to be able to do; absent without a plain answer. To be given to UpdateLanguageModel by whoever agrees. */
+  suggestedCapabilities?: LmCapabilities | undefined;
+}
+
+/** One thing that was tried. */
+export interface LanguageModelProbe {
+  /** What it was. */
+  name: string;
+  /** True if the endpoint can do it. */
+  ok: boolean;
+  /** Milliseconds that it took. */
+  latencyMs: bigint;
+  /** Why it cannot, a reason such as LM_ERROR; empty if it can, or if its reply merely was not held to the form. */
+  reason: string;
+  /** The same in words. */
+  message: string;
+}
 
 /** Names a program to prepare. */
 export interface InitializeProgramRequest {
@@ -87,6 +133,33 @@ export interface StreamProgramRequest_LabelsEntry {
   value: string;
 }
 
+/** Asks for one run of a module. */
+export interface ExecuteModuleRequest {
+  /** Id or name. */
+  module: string;
+  /** The inputs. Required. */
+  inputs?:
+    | Payload
+    | undefined;
+  /** How to run it. `engine` mock runs it without its backend. */
+  executionOptions?:
+    | ExecutionOptions
+    | undefined;
+  /** Labels of the execution. */
+  labels: { [key: string]: string };
+  /** Anything to keep with the execution. */
+  metadata?:
+    | { [key: string]: any }
+    | undefined;
+  /** Makes repeats of this call one, for 24 h; at most 128 printable characters. */
+  requestId: string;
+}
+
+export interface ExecuteModuleRequest_LabelsEntry {
+  key: string;
+  value: string;
+}
+
 /** Asks for one run of a signature. Exactly one of `signature_spec` and `signature_module` is required. */
 export interface QuickExecuteRequest {
   /** A specification. */
@@ -104,6 +177,386 @@ export interface QuickExecuteRequest {
   /** Makes repeats of this call one, for 24 h. */
   requestId: string;
 }
+
+/** Asks how a run would begin. */
+export interface RenderPromptRequest {
+  /** Id or slug of the program. */
+  program: string;
+  /** The inputs, checked against the signature as for a run. */
+  inputs?:
+    | Payload
+    | undefined;
+  /** Which version; 0 means the serving one. */
+  version: number;
+  /** Which engine is to render it; unset means native where the version has a prompt plan, else Python. */
+  engine: Engine;
+}
+
+/** How a run would begin. */
+export interface RenderPromptResponse {
+  /** The messages in their order. */
+  messages: PromptMessage[];
+  /** The predictor that asks, such as `predict`. */
+  predictor: string;
+  /** What else the call would carry, such as temperature and response_format; empty for Python, which decides it while it runs. */
+  options?:
+    | { [key: string]: any }
+    | undefined;
+  /** Which engine rendered it. */
+  engine: Engine;
+  /** The version. */
+  version: number;
+}
+
+/** One chat message. */
+export interface PromptMessage {
+  /** `system`, `user` or `assistant`. */
+  role: string;
+  /** Its text. */
+  content: string;
+}
+
+/** Names the version that is to serve. */
+export interface PromoteProgramVersionRequest {
+  /** Id or slug of the program. */
+  program: string;
+  /** The version; at least 1. */
+  version: number;
+  /** Refused with ETAG_MISMATCH unless the program still has this one; empty means do not compare. */
+  etag: string;
+  /** Makes repeats of this call one, for 24 h. */
+  requestId: string;
+}
+
+function createBaseCheckLanguageModelRequest(): CheckLanguageModelRequest {
+  return { languageModel: "", timeoutMs: 0n };
+}
+
+export const CheckLanguageModelRequest: MessageFns<CheckLanguageModelRequest> = {
+  encode(message: CheckLanguageModelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.languageModel !== "") {
+      writer.uint32(10).string(message.languageModel);
+    }
+    if (message.timeoutMs !== 0n) {
+      if (BigInt.asIntN(64, message.timeoutMs) !== message.timeoutMs) {
+        throw new globalThis.Error("value provided for field message.timeoutMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckLanguageModelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckLanguageModelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.languageModel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.timeoutMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CheckLanguageModelRequest>, I>>(base?: I): CheckLanguageModelRequest {
+    return CheckLanguageModelRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckLanguageModelRequest>, I>>(object: I): CheckLanguageModelRequest {
+    const message = createBaseCheckLanguageModelRequest();
+    message.languageModel = object.languageModel ?? "";
+    message.timeoutMs = (object.timeoutMs !== undefined && object.timeoutMs !== null) ? BigInt(object.timeoutMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseCheckLanguageModelResponse(): CheckLanguageModelResponse {
+  return {
+    languageModel: "",
+    model: "",
+    reachable: false,
+    latencyMs: 0n,
+    reason: "",
+    message: "",
+    probes: [],
+    suggestedCapabilities: undefined,
+  };
+}
+
+export const CheckLanguageModelResponse: MessageFns<CheckLanguageModelResponse> = {
+  encode(message: CheckLanguageModelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.languageModel !== "") {
+      writer.uint32(10).string(message.languageModel);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.reachable !== false) {
+      writer.uint32(24).bool(message.reachable);
+    }
+    if (message.latencyMs !== 0n) {
+      if (BigInt.asIntN(64, message.latencyMs) !== message.latencyMs) {
+        throw new globalThis.Error("value provided for field message.latencyMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.latencyMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(50).string(message.message);
+    }
+    for (const v of message.probes) {
+      LanguageModelProbe.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.suggestedCapabilities !== undefined) {
+      LmCapabilities.encode(message.suggestedCapabilities, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckLanguageModelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckLanguageModelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.languageModel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.reachable = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.latencyMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.probes.push(LanguageModelProbe.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.suggestedCapabilities = LmCapabilities.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CheckLanguageModelResponse>, I>>(base?: I): CheckLanguageModelResponse {
+    return CheckLanguageModelResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckLanguageModelResponse>, I>>(object: I): CheckLanguageModelResponse {
+    const message = createBaseCheckLanguageModelResponse();
+    message.languageModel = object.languageModel ?? "";
+    message.model = object.model ?? "";
+    message.reachable = object.reachable ?? false;
+    message.latencyMs = (object.latencyMs !== undefined && object.latencyMs !== null) ? BigInt(object.latencyMs) : 0n;
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
+    message.probes = object.probes?.map((e) => LanguageModelProbe.fromPartial(e)) || [];
+    message.suggestedCapabilities =
+      (object.suggestedCapabilities !== undefined && object.suggestedCapabilities !== null)
+        ? LmCapabilities.fromPartial(object.suggestedCapabilities)
+        : undefined;
+    return message;
+  },
+};
+
+function createBaseLanguageModelProbe(): LanguageModelProbe {
+  return { name: "", ok: false, latencyMs: 0n, reason: "", message: "" };
+}
+
+export const LanguageModelProbe: MessageFns<LanguageModelProbe> = {
+  encode(message: LanguageModelProbe, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.ok !== false) {
+      writer.uint32(16).bool(message.ok);
+    }
+    if (message.latencyMs !== 0n) {
+      if (BigInt.asIntN(64, message.latencyMs) !== message.latencyMs) {
+        throw new globalThis.Error("value provided for field message.latencyMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.latencyMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(42).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LanguageModelProbe {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLanguageModelProbe();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ok = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.latencyMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LanguageModelProbe>, I>>(base?: I): LanguageModelProbe {
+    return LanguageModelProbe.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LanguageModelProbe>, I>>(object: I): LanguageModelProbe {
+    const message = createBaseLanguageModelProbe();
+    message.name = object.name ?? "";
+    message.ok = object.ok ?? false;
+    message.latencyMs = (object.latencyMs !== undefined && object.latencyMs !== null) ? BigInt(object.latencyMs) : 0n;
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
+    return message;
+  },
+};
 
 function createBaseInitializeProgramRequest(): InitializeProgramRequest {
   return { program: "", requestId: "" };
@@ -569,6 +1022,207 @@ export const StreamProgramRequest_LabelsEntry: MessageFns<StreamProgramRequest_L
   },
 };
 
+function createBaseExecuteModuleRequest(): ExecuteModuleRequest {
+  return { module: "", inputs: undefined, executionOptions: undefined, labels: {}, metadata: undefined, requestId: "" };
+}
+
+export const ExecuteModuleRequest: MessageFns<ExecuteModuleRequest> = {
+  encode(message: ExecuteModuleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.module !== "") {
+      writer.uint32(10).string(message.module);
+    }
+    if (message.inputs !== undefined) {
+      Payload.encode(message.inputs, writer.uint32(18).fork()).join();
+    }
+    if (message.executionOptions !== undefined) {
+      ExecutionOptions.encode(message.executionOptions, writer.uint32(26).fork()).join();
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      ExecuteModuleRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    if (message.metadata !== undefined) {
+      Struct.encode(Struct.wrap(message.metadata), writer.uint32(42).fork()).join();
+    }
+    if (message.requestId !== "") {
+      writer.uint32(50).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExecuteModuleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExecuteModuleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.inputs = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.executionOptions = ExecutionOptions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = ExecuteModuleRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.labels[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.metadata = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExecuteModuleRequest>, I>>(base?: I): ExecuteModuleRequest {
+    return ExecuteModuleRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExecuteModuleRequest>, I>>(object: I): ExecuteModuleRequest {
+    const message = createBaseExecuteModuleRequest();
+    message.module = object.module ?? "";
+    message.inputs = (object.inputs !== undefined && object.inputs !== null)
+      ? Payload.fromPartial(object.inputs)
+      : undefined;
+    message.executionOptions = (object.executionOptions !== undefined && object.executionOptions !== null)
+      ? ExecutionOptions.fromPartial(object.executionOptions)
+      : undefined;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.metadata = object.metadata ?? undefined;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseExecuteModuleRequest_LabelsEntry(): ExecuteModuleRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const ExecuteModuleRequest_LabelsEntry: MessageFns<ExecuteModuleRequest_LabelsEntry> = {
+  encode(message: ExecuteModuleRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExecuteModuleRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExecuteModuleRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExecuteModuleRequest_LabelsEntry>, I>>(
+    base?: I,
+  ): ExecuteModuleRequest_LabelsEntry {
+    return ExecuteModuleRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExecuteModuleRequest_LabelsEntry>, I>>(
+    object: I,
+  ): ExecuteModuleRequest_LabelsEntry {
+    const message = createBaseExecuteModuleRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
 function createBaseQuickExecuteRequest(): QuickExecuteRequest {
   return { signatureSpec: "", signatureModule: "", inputs: undefined, executionOptions: undefined, requestId: "" };
 }
@@ -676,6 +1330,360 @@ export const QuickExecuteRequest: MessageFns<QuickExecuteRequest> = {
   },
 };
 
+function createBaseRenderPromptRequest(): RenderPromptRequest {
+  return { program: "", inputs: undefined, version: 0, engine: 0 };
+}
+
+export const RenderPromptRequest: MessageFns<RenderPromptRequest> = {
+  encode(message: RenderPromptRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.inputs !== undefined) {
+      Payload.encode(message.inputs, writer.uint32(18).fork()).join();
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).int32(message.version);
+    }
+    if (message.engine !== 0) {
+      writer.uint32(32).int32(message.engine);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenderPromptRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenderPromptRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.inputs = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.engine = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RenderPromptRequest>, I>>(base?: I): RenderPromptRequest {
+    return RenderPromptRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RenderPromptRequest>, I>>(object: I): RenderPromptRequest {
+    const message = createBaseRenderPromptRequest();
+    message.program = object.program ?? "";
+    message.inputs = (object.inputs !== undefined && object.inputs !== null)
+      ? Payload.fromPartial(object.inputs)
+      : undefined;
+    message.version = object.version ?? 0;
+    message.engine = object.engine ?? 0;
+    return message;
+  },
+};
+
+function createBaseRenderPromptResponse(): RenderPromptResponse {
+  return { messages: [], predictor: "", options: undefined, engine: 0, version: 0 };
+}
+
+export const RenderPromptResponse: MessageFns<RenderPromptResponse> = {
+  encode(message: RenderPromptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.messages) {
+      PromptMessage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.predictor !== "") {
+      writer.uint32(18).string(message.predictor);
+    }
+    if (message.options !== undefined) {
+      Struct.encode(Struct.wrap(message.options), writer.uint32(26).fork()).join();
+    }
+    if (message.engine !== 0) {
+      writer.uint32(32).int32(message.engine);
+    }
+    if (message.version !== 0) {
+      writer.uint32(40).int32(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenderPromptResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenderPromptResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messages.push(PromptMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.predictor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.options = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.engine = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RenderPromptResponse>, I>>(base?: I): RenderPromptResponse {
+    return RenderPromptResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RenderPromptResponse>, I>>(object: I): RenderPromptResponse {
+    const message = createBaseRenderPromptResponse();
+    message.messages = object.messages?.map((e) => PromptMessage.fromPartial(e)) || [];
+    message.predictor = object.predictor ?? "";
+    message.options = object.options ?? undefined;
+    message.engine = object.engine ?? 0;
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBasePromptMessage(): PromptMessage {
+  return { role: "", content: "" };
+}
+
+export const PromptMessage: MessageFns<PromptMessage> = {
+  encode(message: PromptMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.role !== "") {
+      writer.uint32(10).string(message.role);
+    }
+    if (message.content !== "") {
+      writer.uint32(18).string(message.content);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromptMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromptMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.content = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PromptMessage>, I>>(base?: I): PromptMessage {
+    return PromptMessage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PromptMessage>, I>>(object: I): PromptMessage {
+    const message = createBasePromptMessage();
+    message.role = object.role ?? "";
+    message.content = object.content ?? "";
+    return message;
+  },
+};
+
+function createBasePromoteProgramVersionRequest(): PromoteProgramVersionRequest {
+  return { program: "", version: 0, etag: "", requestId: "" };
+}
+
+export const PromoteProgramVersionRequest: MessageFns<PromoteProgramVersionRequest> = {
+  encode(message: PromoteProgramVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int32(message.version);
+    }
+    if (message.etag !== "") {
+      writer.uint32(26).string(message.etag);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteProgramVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteProgramVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PromoteProgramVersionRequest>, I>>(base?: I): PromoteProgramVersionRequest {
+    return PromoteProgramVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PromoteProgramVersionRequest>, I>>(object: I): PromoteProgramVersionRequest {
+    const message = createBasePromoteProgramVersionRequest();
+    message.program = object.program ?? "";
+    message.version = object.version ?? 0;
+    message.etag = object.etag ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
 /** Prepares and runs programs. `{program}` is an id or a slug everywhere. */
 export type RuntimeServiceService = typeof RuntimeServiceService;
 export const RuntimeServiceService = {
@@ -692,6 +1700,22 @@ export const RuntimeServiceService = {
     requestSerialize: (value: InitializeProgramRequest): Buffer =>
       Buffer.from(InitializeProgramRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): InitializeProgramRequest => InitializeProgramRequest.decode(value),
+    responseSerialize: (value: Program): Buffer => Buffer.from(Program.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Program => Program.decode(value),
+  },
+  /**
+   * Lets a version serve: prepares it if nobody has, then switches. Promoting an older version is rolling back. Every executor follows
+   * within 1 s; runs that have begun end on their own version. The one that serves already is no error. Fails with PROGRAM_NOT_FOUND,
+   * VERSION_NOT_FOUND, STATE_FORBIDS (the program does not serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), and why
+   * it cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
+   */
+  promoteProgramVersion: {
+    path: "/signet.v1.RuntimeService/PromoteProgramVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PromoteProgramVersionRequest): Buffer =>
+      Buffer.from(PromoteProgramVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PromoteProgramVersionRequest => PromoteProgramVersionRequest.decode(value),
     responseSerialize: (value: Program): Buffer => Buffer.from(Program.encode(value).finish()),
     responseDeserialize: (value: Buffer): Program => Program.decode(value),
   },
@@ -727,6 +1751,22 @@ export const RuntimeServiceService = {
     responseDeserialize: (value: Buffer): ExecutionEvent => ExecutionEvent.decode(value),
   },
   /**
+   * Runs a module once and waits for its outputs; a module that nobody has prepared is prepared first. Repeatable only with a
+   * request_id.
+   *
+   * Fails with MODULE_NOT_FOUND, MODULE_INVALID (no signature, or it cannot be prepared), STATE_FORBIDS in ERROR, and as ExecuteProgram
+   * does.
+   */
+  executeModule: {
+    path: "/signet.v1.RuntimeService/ExecuteModule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExecuteModuleRequest): Buffer => Buffer.from(ExecuteModuleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExecuteModuleRequest => ExecuteModuleRequest.decode(value),
+    responseSerialize: (value: ExecutionResult): Buffer => Buffer.from(ExecutionResult.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExecutionResult => ExecutionResult.decode(value),
+  },
+  /**
    * Runs a signature once without making a program first: one is found or made by signature and engine, and reused. The engine is mock
    * unless said; the answer tells which it was.
    *
@@ -741,6 +1781,37 @@ export const RuntimeServiceService = {
     responseSerialize: (value: ExecutionResult): Buffer => Buffer.from(ExecutionResult.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExecutionResult => ExecutionResult.decode(value),
   },
+  /**
+   * Shows the very messages with which a run would begin, and the options of that call. No model is asked, nothing is recorded.
+   * Changes nothing. Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, INVALID_REQUEST (the engine has
+   * no prompts), MODULE_INVALID, MODULE_FAILED (DSPy refuses to show a value) and ENGINE_UNAVAILABLE.
+   */
+  renderPrompt: {
+    path: "/signet.v1.RuntimeService/RenderPrompt" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenderPromptRequest): Buffer => Buffer.from(RenderPromptRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenderPromptRequest => RenderPromptRequest.decode(value),
+    responseSerialize: (value: RenderPromptResponse): Buffer =>
+      Buffer.from(RenderPromptResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenderPromptResponse => RenderPromptResponse.decode(value),
+  },
+  /**
+   * Tries a language model: one tiny call each for a plain answer, a stream, JSON objects, JSON schemas, grammars and tools. Answers
+   * also when the endpoint cannot be reached: `reason` says why. Changes nothing, but what the calls cost is billed as ever. Fails with LM_NOT_FOUND,
+   * LM_NOT_CONFIGURED and INVALID_REQUEST.
+   */
+  checkLanguageModel: {
+    path: "/signet.v1.RuntimeService/CheckLanguageModel" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CheckLanguageModelRequest): Buffer =>
+      Buffer.from(CheckLanguageModelRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CheckLanguageModelRequest => CheckLanguageModelRequest.decode(value),
+    responseSerialize: (value: CheckLanguageModelResponse): Buffer =>
+      Buffer.from(CheckLanguageModelResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CheckLanguageModelResponse => CheckLanguageModelResponse.decode(value),
+  },
 } as const;
 
 export interface RuntimeServiceServer extends UntypedServiceImplementation {
@@ -751,6 +1822,13 @@ export interface RuntimeServiceServer extends UntypedServiceImplementation {
    * Fails with PROGRAM_NOT_FOUND, and with STATE_FORBIDS (`Only draft programs can be initialized`).
    */
   initializeProgram: handleUnaryCall<InitializeProgramRequest, Program>;
+  /**
+   * Lets a version serve: prepares it if nobody has, then switches. Promoting an older version is rolling back. Every executor follows
+   * within 1 s; runs that have begun end on their own version. The one that serves already is no error. Fails with PROGRAM_NOT_FOUND,
+   * VERSION_NOT_FOUND, STATE_FORBIDS (the program does not serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), and why
+   * it cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
+   */
+  promoteProgramVersion: handleUnaryCall<PromoteProgramVersionRequest, Program>;
   /**
    * Runs a program once and waits for its outputs. Repeatable only with a request_id: each other call asks the model again.
    * With the metadata `prefer: respond-async` it answers at once, as CreateExecution does.
@@ -766,12 +1844,32 @@ export interface RuntimeServiceServer extends UntypedServiceImplementation {
    */
   streamProgram: handleServerStreamingCall<StreamProgramRequest, ExecutionEvent>;
   /**
+   * Runs a module once and waits for its outputs; a module that nobody has prepared is prepared first. Repeatable only with a
+   * request_id.
+   *
+   * Fails with MODULE_NOT_FOUND, MODULE_INVALID (no signature, or it cannot be prepared), STATE_FORBIDS in ERROR, and as ExecuteProgram
+   * does.
+   */
+  executeModule: handleUnaryCall<ExecuteModuleRequest, ExecutionResult>;
+  /**
    * Runs a signature once without making a program first: one is found or made by signature and engine, and reused. The engine is mock
    * unless said; the answer tells which it was.
    *
    * Fails with INVALID_REQUEST, SIGNATURE_SYNTAX, SIGNATURE_TYPE, SIGNATURE_DEPRECATED, MODULE_INVALID, and as ExecuteProgram does.
    */
   quickExecute: handleUnaryCall<QuickExecuteRequest, ExecutionResult>;
+  /**
+   * Shows the very messages with which a run would begin, and the options of that call. No model is asked, nothing is recorded.
+   * Changes nothing. Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, INVALID_REQUEST (the engine has
+   * no prompts), MODULE_INVALID, MODULE_FAILED (DSPy refuses to show a value) and ENGINE_UNAVAILABLE.
+   */
+  renderPrompt: handleUnaryCall<RenderPromptRequest, RenderPromptResponse>;
+  /**
+   * Tries a language model: one tiny call each for a plain answer, a stream, JSON objects, JSON schemas, grammars and tools. Answers
+   * also when the endpoint cannot be reached: `reason` says why. Changes nothing, but what the calls cost is billed as ever. Fails with LM_NOT_FOUND,
+   * LM_NOT_CONFIGURED and INVALID_REQUEST.
+   */
+  checkLanguageModel: handleUnaryCall<CheckLanguageModelRequest, CheckLanguageModelResponse>;
 }
 
 export interface RuntimeServiceClient extends Client {
@@ -792,6 +1890,27 @@ export interface RuntimeServiceClient extends Client {
   ): ClientUnaryCall;
   initializeProgram(
     request: InitializeProgramRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lets a version serve: prepares it if nobody has, then switches. Promoting an older version is rolling back. Every executor follows
+   * within 1 s; runs that have begun end on their own version. The one that serves already is no error. Fails with PROGRAM_NOT_FOUND,
+   * VERSION_NOT_FOUND, STATE_FORBIDS (the program does not serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), and why
+   * it cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
+   */
+  promoteProgramVersion(
+    request: PromoteProgramVersionRequest,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  promoteProgramVersion(
+    request: PromoteProgramVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  promoteProgramVersion(
+    request: PromoteProgramVersionRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Program) => void,
@@ -830,6 +1949,28 @@ export interface RuntimeServiceClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ExecutionEvent>;
   /**
+   * Runs a module once and waits for its outputs; a module that nobody has prepared is prepared first. Repeatable only with a
+   * request_id.
+   *
+   * Fails with MODULE_NOT_FOUND, MODULE_INVALID (no signature, or it cannot be prepared), STATE_FORBIDS in ERROR, and as ExecuteProgram
+   * does.
+   */
+  executeModule(
+    request: ExecuteModuleRequest,
+    callback: (error: ServiceError | null, response: ExecutionResult) => void,
+  ): ClientUnaryCall;
+  executeModule(
+    request: ExecuteModuleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExecutionResult) => void,
+  ): ClientUnaryCall;
+  executeModule(
+    request: ExecuteModuleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExecutionResult) => void,
+  ): ClientUnaryCall;
+  /**
    * Runs a signature once without making a program first: one is found or made by signature and engine, and reused. The engine is mock
    * unless said; the answer tells which it was.
    *
@@ -849,6 +1990,46 @@ export interface RuntimeServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExecutionResult) => void,
+  ): ClientUnaryCall;
+  /**
+   * Shows the very messages with which a run would begin, and the options of that call. No model is asked, nothing is recorded.
+   * Changes nothing. Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, INPUT_INVALID, INVALID_REQUEST (the engine has
+   * no prompts), MODULE_INVALID, MODULE_FAILED (DSPy refuses to show a value) and ENGINE_UNAVAILABLE.
+   */
+  renderPrompt(
+    request: RenderPromptRequest,
+    callback: (error: ServiceError | null, response: RenderPromptResponse) => void,
+  ): ClientUnaryCall;
+  renderPrompt(
+    request: RenderPromptRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenderPromptResponse) => void,
+  ): ClientUnaryCall;
+  renderPrompt(
+    request: RenderPromptRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenderPromptResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Tries a language model: one tiny call each for a plain answer, a stream, JSON objects, JSON schemas, grammars and tools. Answers
+   * also when the endpoint cannot be reached: `reason` says why. Changes nothing, but what the calls cost is billed as ever. Fails with LM_NOT_FOUND,
+   * LM_NOT_CONFIGURED and INVALID_REQUEST.
+   */
+  checkLanguageModel(
+    request: CheckLanguageModelRequest,
+    callback: (error: ServiceError | null, response: CheckLanguageModelResponse) => void,
+  ): ClientUnaryCall;
+  checkLanguageModel(
+    request: CheckLanguageModelRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CheckLanguageModelResponse) => void,
+  ): ClientUnaryCall;
+  checkLanguageModel(
+    request: CheckLanguageModelRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CheckLanguageModelResponse) => void,
   ): ClientUnaryCall;
 }
 

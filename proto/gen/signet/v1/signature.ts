@@ -150,6 +150,10 @@ export interface FieldType {
   example: string;
   /** The DSPy type that it is lowered to, such as `list[float]`. */
   dspyType: string;
+  /** True for a type that the operator registered: its values pass a validator and then a converter. */
+  registered: boolean;
+  /** The type on which a registered one is built; empty for others. */
+  baseType: string;
 }
 
 function createBaseSignature(): Signature {
@@ -822,7 +826,7 @@ export const SignatureVersion: MessageFns<SignatureVersion> = {
 };
 
 function createBaseFieldType(): FieldType {
-  return { name: "", description: "", mlType: false, example: "", dspyType: "" };
+  return { name: "", description: "", mlType: false, example: "", dspyType: "", registered: false, baseType: "" };
 }
 
 export const FieldType: MessageFns<FieldType> = {
@@ -841,6 +845,12 @@ export const FieldType: MessageFns<FieldType> = {
     }
     if (message.dspyType !== "") {
       writer.uint32(42).string(message.dspyType);
+    }
+    if (message.registered !== false) {
+      writer.uint32(48).bool(message.registered);
+    }
+    if (message.baseType !== "") {
+      writer.uint32(58).string(message.baseType);
     }
     return writer;
   },
@@ -898,6 +908,22 @@ export const FieldType: MessageFns<FieldType> = {
             message.dspyType = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.registered = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.baseType = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -920,6 +946,8 @@ export const FieldType: MessageFns<FieldType> = {
     message.mlType = object.mlType ?? false;
     message.example = object.example ?? "";
     message.dspyType = object.dspyType ?? "";
+    message.registered = object.registered ?? false;
+    message.baseType = object.baseType ?? "";
     return message;
   },
 };

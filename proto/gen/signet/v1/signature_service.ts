@@ -51,6 +51,8 @@ export interface ParseSignatureRequest {
     | undefined;
   /** Makes repeats of this call one, for 24 h; at most 128 printable characters. */
   requestId: string;
+  /** Which parser reads it: `enhanced`, all of the language, or `basic`, names and plain types alone. Empty means the configured one. */
+  parser: string;
 }
 
 export interface ParseSignatureRequest_LabelsEntry {
@@ -219,6 +221,23 @@ export interface ListFieldTypesResponse {
   fieldTypes: FieldType[];
 }
 
+/** Hands over what an optimizer found. */
+export interface OptimizeSignatureRequest {
+  /** Id or module. */
+  signature: string;
+  /**
+   * Any of `instructions` (text), `field_descriptions` (an object of field names and texts), `demos` (a list of at most 64 objects of
+   * field values), and further keys that are only kept. At least one. Required.
+   */
+  optimizationResults?:
+    | { [key: string]: any }
+    | undefined;
+  /** Refused with ETAG_MISMATCH unless the signature still has this one; empty means do not compare. */
+  etag: string;
+  /** Makes repeats of this call one, for 24 h. */
+  requestId: string;
+}
+
 function createBaseParseSignatureRequest(): ParseSignatureRequest {
   return {
     spec: "",
@@ -230,6 +249,7 @@ function createBaseParseSignatureRequest(): ParseSignatureRequest {
     labels: {},
     metadata: undefined,
     requestId: "",
+    parser: "",
   };
 }
 
@@ -261,6 +281,9 @@ export const ParseSignatureRequest: MessageFns<ParseSignatureRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(74).string(message.requestId);
+    }
+    if (message.parser !== "") {
+      writer.uint32(82).string(message.parser);
     }
     return writer;
   },
@@ -353,6 +376,14 @@ export const ParseSignatureRequest: MessageFns<ParseSignatureRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.parser = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -387,6 +418,7 @@ export const ParseSignatureRequest: MessageFns<ParseSignatureRequest> = {
     );
     message.metadata = object.metadata ?? undefined;
     message.requestId = object.requestId ?? "";
+    message.parser = object.parser ?? "";
     return message;
   },
 };
@@ -1681,6 +1713,97 @@ export const ListFieldTypesResponse: MessageFns<ListFieldTypesResponse> = {
   },
 };
 
+function createBaseOptimizeSignatureRequest(): OptimizeSignatureRequest {
+  return { signature: "", optimizationResults: undefined, etag: "", requestId: "" };
+}
+
+export const OptimizeSignatureRequest: MessageFns<OptimizeSignatureRequest> = {
+  encode(message: OptimizeSignatureRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.signature !== "") {
+      writer.uint32(10).string(message.signature);
+    }
+    if (message.optimizationResults !== undefined) {
+      Struct.encode(Struct.wrap(message.optimizationResults), writer.uint32(18).fork()).join();
+    }
+    if (message.etag !== "") {
+      writer.uint32(26).string(message.etag);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeSignatureRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeSignatureRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.signature = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.optimizationResults = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeSignatureRequest>, I>>(base?: I): OptimizeSignatureRequest {
+    return OptimizeSignatureRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeSignatureRequest>, I>>(object: I): OptimizeSignatureRequest {
+    const message = createBaseOptimizeSignatureRequest();
+    message.signature = object.signature ?? "";
+    message.optimizationResults = object.optimizationResults ?? undefined;
+    message.etag = object.etag ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
 /** Keeps signatures: DRAFT → ACTIVE → DEPRECATED. `{signature}` is an id or a `module` everywhere. */
 export type SignatureServiceService = typeof SignatureServiceService;
 export const SignatureServiceService = {
@@ -1805,6 +1928,21 @@ export const SignatureServiceService = {
     responseSerialize: (value: Signature): Buffer => Buffer.from(Signature.encode(value).finish()),
     responseDeserialize: (value: Buffer): Signature => Signature.decode(value),
   },
+  /**
+   * Applies what an optimizer found: instructions, descriptions of fields and demos go into `metadata.optimization`, `version` goes up,
+   * the former state stays as a version. Programs that are made afterwards begin with them. Fails with SIGNATURE_NOT_FOUND,
+   * SIGNATURE_DEPRECATED, ETAG_MISMATCH and INVALID_REQUEST.
+   */
+  optimizeSignature: {
+    path: "/signet.v1.SignatureService/OptimizeSignature" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: OptimizeSignatureRequest): Buffer =>
+      Buffer.from(OptimizeSignatureRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): OptimizeSignatureRequest => OptimizeSignatureRequest.decode(value),
+    responseSerialize: (value: Signature): Buffer => Buffer.from(Signature.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Signature => Signature.decode(value),
+  },
   /** Lists the snapshots of a signature, newest first. Fails with SIGNATURE_NOT_FOUND, INVALID_REQUEST and PAGE_TOKEN_INVALID. */
   listSignatureVersions: {
     path: "/signet.v1.SignatureService/ListSignatureVersions" as const,
@@ -1870,6 +2008,12 @@ export interface SignatureServiceServer extends UntypedServiceImplementation {
    * (`Only active signatures can be deprecated`).
    */
   deprecateSignature: handleUnaryCall<DeprecateSignatureRequest, Signature>;
+  /**
+   * Applies what an optimizer found: instructions, descriptions of fields and demos go into `metadata.optimization`, `version` goes up,
+   * the former state stays as a version. Programs that are made afterwards begin with them. Fails with SIGNATURE_NOT_FOUND,
+   * SIGNATURE_DEPRECATED, ETAG_MISMATCH and INVALID_REQUEST.
+   */
+  optimizeSignature: handleUnaryCall<OptimizeSignatureRequest, Signature>;
   /** Lists the snapshots of a signature, newest first. Fails with SIGNATURE_NOT_FOUND, INVALID_REQUEST and PAGE_TOKEN_INVALID. */
   listSignatureVersions: handleUnaryCall<ListSignatureVersionsRequest, ListSignatureVersionsResponse>;
   /** Lists the types that fields may have. Does not fail. */
@@ -2037,6 +2181,26 @@ export interface SignatureServiceClient extends Client {
   ): ClientUnaryCall;
   deprecateSignature(
     request: DeprecateSignatureRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Signature) => void,
+  ): ClientUnaryCall;
+  /**
+   * Applies what an optimizer found: instructions, descriptions of fields and demos go into `metadata.optimization`, `version` goes up,
+   * the former state stays as a version. Programs that are made afterwards begin with them. Fails with SIGNATURE_NOT_FOUND,
+   * SIGNATURE_DEPRECATED, ETAG_MISMATCH and INVALID_REQUEST.
+   */
+  optimizeSignature(
+    request: OptimizeSignatureRequest,
+    callback: (error: ServiceError | null, response: Signature) => void,
+  ): ClientUnaryCall;
+  optimizeSignature(
+    request: OptimizeSignatureRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Signature) => void,
+  ): ClientUnaryCall;
+  optimizeSignature(
+    request: OptimizeSignatureRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Signature) => void,

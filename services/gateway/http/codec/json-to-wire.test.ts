@@ -90,6 +90,7 @@ describe('messages written from JSON', () => {
     ['signet.v1.ListProgramsRequest', '{"includeArchived":"true"}', 'includeArchived', 'TYPE_MISMATCH'],
     ['signet.v1.ListProgramsRequest', '{"pageSize":1,"page_size":1}', 'page_size', 'FIELD_TWICE'],
     ['signet.v1.ListProgramsRequest', '{"__proto__":{}}', '__proto__', 'FIELD_UNKNOWN'],
+    ['signet.v1.RegisterModuleRequest', '{"config":{"a":[{"__proto__":{}}]}}', 'config.a[0].__proto__', 'KEY_RESERVED'],
     ['signet.v1.ListProgramsRequest', '{"constructor":1}', 'constructor', 'FIELD_UNKNOWN'],
     ['signet.v1.CreateProgramRequest', '{"name":"a\\u0000"}', 'name', 'TEXT_INVALID'],
     ['signet.v1.CreateProgramRequest', '{"name":"\\ud800"}', 'name', 'TEXT_INVALID'],

@@ -42,6 +42,8 @@ function writeStruct(value: ReadonlyMap<string, JsonValue>, writer: BinaryWriter
   for (const [key, member] of value) {
     faults.enter(key);
     if (!isStorableText(key)) faults.add('TEXT_INVALID', 'must not hold \\u0000 or lone surrogates');
+    // The services hold such objects by their keys, where this one would be lost without a word.
+    else if (key === '__proto__') faults.add('KEY_RESERVED', 'cannot be a key here');
     else {
       writer.tag(1, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).string(key);
       writer.tag(2, WireType.LengthDelimited).fork();

@@ -89,6 +89,8 @@ describe('JSON written from messages', () => {
           engine: 1,
           programId: '',
           version: 1,
+          cacheHit: false,
+          degraded: false,
         },
       },
     }).finish();

@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { loadContract } from '../../contract/public-methods.ts';
 import { readRequestMessage } from '../request-message.ts';
 import { createMatcher } from '../routes.ts';
-import { createDocsPage } from './docs-page.ts';
 import { createOpenApi } from './document.ts';
 import { requestExamples } from './examples.ts';
 
@@ -122,7 +121,10 @@ describe('the OpenAPI document', () => {
     for (const [name, example] of Object.entries(requestExamples)) {
       const found = operations.find((one) => one.operation.operationId === name)!;
       expect(found.operation.requestBody!.content['application/json']!.example).toEqual(example);
-      const match = matcher.match(found.verb.toUpperCase(), found.path.replace(/\{[A-Za-z]+\}/g, 'qa'));
+      const match = matcher.match(
+        found.verb.toUpperCase(),
+        found.path.replace('{version}', '1').replace(/\{[A-Za-z]+\}/g, 'qa'),
+      );
       const request = { match, query: '', headers: {}, body: Buffer.from(JSON.stringify(example)) };
       expect(() => readRequestMessage(request)).not.toThrow();
     }
@@ -132,10 +134,4 @@ describe('the OpenAPI document', () => {
     for (const word of ['internal.v1', 'RegistryInternal', 'sidecar.v1', 'fencing'])
       expect(openapi.text.includes(word)).toBe(false);
   });
-});
-
-test('the page of routes needs nothing from elsewhere and runs no script', () => {
-  const page = createDocsPage(openapi)();
-  expect(page).toContain('/v1/programs/{program}:execute');
-  expect(page).not.toMatch(/<script|https?:\/\//);
 });

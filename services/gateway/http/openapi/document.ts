@@ -1,46 +1,36 @@
-import type { DescField, DescMessage } from '@bufbuild/protobuf';
-import { type Reason, reasons } from '@signet/kit/error/reasons.ts';
+import type { DescField, DescMessage, DescService } from '@bufbuild/protobuf';
 import { commentOf } from '../../contract/comments.ts';
 import type { Contract, HttpBinding, PublicMethod } from '../../contract/public-methods.ts';
-import { requestExamples } from './examples.ts';
-import { failuresOf, successesOf } from './failures.ts';
+import { problemSchema, responsesOf } from './answers.ts';
+import { parameterExamples, requestExamples } from './examples.ts';
+import { successesOf } from './failures.ts';
 import { createSchemaBook, type Schema, type SchemaBook } from './schemas.ts';
-
-/** One line of the list of routes. */
-export type RouteLine = {
-  readonly httpMethod: string;
-  readonly path: string;
-  readonly summary: string;
-  readonly tag: string;
-};
 
 /** The description of the API over HTTP. */
 export type OpenApi = {
   /** OpenAPI 3.1, as JSON text. */
   readonly text: string;
-  readonly routes: readonly RouteLine[];
 };
 
 /** Describes every annotated method by OpenAPI 3.1: names, comments, examples and errors come from the descriptors. */
 export function createOpenApi(contract: Contract): OpenApi {
   const book = createSchemaBook();
   const paths: Record<string, Record<string, unknown>> = {};
-  const routes: RouteLine[] = [];
   for (const method of contract.methods) {
     method.bindings.forEach((binding, index) => {
       const path = binding.template.replace(
         /\{([a-z_]+)\}/g,
         (_, name: string) => `{${jsonNameOf(method.desc.input, name)}}`,
       );
-      const operation = operationOf(contract, method, binding, index, book);
-      paths[path] = { ...paths[path], [binding.httpMethod.toLowerCase()]: operation };
-      routes.push({ httpMethod: binding.httpMethod, path, summary: operation.summary, tag: tagOf(method) });
+      paths[path] = {
+        ...paths[path],
+        [binding.httpMethod.toLowerCase()]: operationOf(contract, method, binding, index, book),
+      };
     });
   }
   const services = [...new Map(contract.methods.map((method) => [tagOf(method), method.desc.parent])).entries()];
   const document = {
     openapi: '3.1.0',
-    jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     info: {
       title: 'Signet',
       version: '1',
@@ -50,14 +40,15 @@ export function createOpenApi(contract: Contract): OpenApi {
     },
     servers: [{ url: '/' }],
     security: [{ key: [] }],
-    tags: services.map(([name, service]) => ({ name, description: commentOf(service) })),
+    // What one meets in the first minute comes first, as among the examples.
+    tags: services.toSorted(byExample).map(([name, service]) => ({ name, description: commentOf(service) })),
     paths,
     components: {
       schemas: { ...book.components, Problem: problemSchema },
       securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key, `sgn_…`.' } },
     },
   };
-  return { text: JSON.stringify(document), routes };
+  return { text: JSON.stringify(document) };
 }
 
 function operationOf(contract: Contract, method: PublicMethod, binding: HttpBinding, index: number, book: SchemaBook) {
@@ -98,36 +89,6 @@ function bodyOf(method: PublicMethod, fields: readonly DescField[], book: Schema
   };
 }
 
-function responsesOf(contract: Contract, method: PublicMethod, binding: HttpBinding, book: SchemaBook) {
-  const responses: Record<string, unknown> = {};
-  for (const status of successesOf(method)) responses[status] = successOf(method, status, book);
-  for (const [status, found] of failuresOf(method, binding, contract.methods)) {
-    responses[status] = {
-      description: found.join(', '),
-      ...(status === 429 || status === 503 ? { headers: { 'Retry-After': retryAfter } } : {}),
-      content: { 'application/problem+json': { schema: problemWith(found) } },
-    };
-  }
-  return responses;
-}
-
-function successOf(method: PublicMethod, status: number, book: SchemaBook) {
-  if (status === 204) return { description: 'Done.' };
-  if (method.streams) {
-    const description =
-      'Server-sent events: the name of an event is the member of the message that is set, its data that member, its id the sequence.';
-    const members = method.desc.output.fields.filter((field) => field.oneof !== undefined);
-    const events = Object.fromEntries(members.map((field) => [field.name, book.field(field)]));
-    // OpenAPI has no words for the events of a stream; ours stand beside.
-    return { description, content: { 'text/event-stream': { schema: { type: 'string' }, 'x-events': events } } };
-  }
-  const schema = book.message(method.desc.output);
-  const words = status === 201 ? 'Made.' : status === 202 ? 'Accepted.' : commentOf(method.desc.output) || 'Done.';
-  const headers =
-    status === 200 ? {} : { headers: { Location: { description: 'Where it is.', schema: { type: 'string' } } } };
-  return { description: words, ...headers, content: { 'application/json': { schema } } };
-}
-
 function parameter(field: DescField, place: 'path' | 'query', book: SchemaBook) {
   const { description, ...schema } = book.field(field) as Schema & { description?: string };
   return {
@@ -136,6 +97,7 @@ function parameter(field: DescField, place: 'path' | 'query', book: SchemaBook) 
     required: place === 'path',
     ...(description === undefined || description === '' ? {} : { description }),
     schema: place === 'path' && schema.type === 'string' ? { ...schema, minLength: 1 } : schema,
+    ...(field.name in parameterExamples ? { example: parameterExamples[field.name] } : {}),
   };
 }
 
@@ -168,10 +130,6 @@ function inQuery(field: DescField): boolean {
   return name === undefined || name === 'google.protobuf.Timestamp' || name === 'google.protobuf.Duration';
 }
 
-function problemWith(found: readonly Reason[]): Schema {
-  return { allOf: [{ $ref: '#/components/schemas/Problem' }, { properties: { reason: { enum: found } } }] };
-}
-
 const generalDescription = [
   'Every request needs a key: `Authorization: Bearer KEY`.',
   'Every request may say `X-Timeout-Ms`, the milliseconds (1 to 21600000) after which its caller stops waiting, and a W3C `traceparent`; every answer has one.',
@@ -179,36 +137,16 @@ const generalDescription = [
   'Errors are problems (RFC 9457) with a `reason` for programs. The headers `RateLimit` and `RateLimit-Policy` say how many calls are left.',
 ].join('\n\n');
 
-const retryAfter = { description: 'Seconds after which to try again.', schema: { type: 'integer', minimum: 1 } };
+const exampleNames = Object.keys(requestExamples);
 
-const problemSchema: Schema = {
-  type: 'object',
-  description: 'An error (RFC 9457).',
-  required: ['type', 'title', 'status', 'detail', 'reason', 'metadata'],
-  properties: {
-    type: { type: 'string', format: 'uri' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    detail: { type: 'string', description: 'What to tell a person.' },
-    reason: { type: 'string', description: 'What to tell a program.', enum: Object.keys(reasons) },
-    metadata: {
-      type: 'object',
-      description: 'Every changing part of the detail.',
-      additionalProperties: { type: 'string' },
-    },
-    violations: {
-      type: 'array',
-      description: 'What was wrong with which field.',
-      items: {
-        type: 'object',
-        required: ['field', 'reason', 'description'],
-        properties: { field: { type: 'string' }, reason: { type: 'string' }, description: { type: 'string' } },
-      },
-    },
-    traceId: { type: 'string', pattern: '^[0-9a-f]{32}$' },
-    retryAfterMs: { type: 'integer', minimum: 0 },
-  },
-};
+function byExample([, one]: [string, DescService], [, other]: [string, DescService]): number {
+  return firstExample(one) - firstExample(other);
+}
+
+function firstExample(service: DescService): number {
+  const places = service.methods.map((method) => exampleNames.indexOf(method.name)).filter((place) => place >= 0);
+  return Math.min(...places, exampleNames.length);
+}
 
 function tagOf(method: PublicMethod): string {
   return method.desc.parent.name.replace(/Service$/, '');

@@ -12,6 +12,13 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
       context: ['Ada Lovelace wrote the first computer program.'],
     },
   },
+  PromoteProgramVersion: {},
+  RenderPrompt: {
+    inputs: {
+      question: 'Who wrote the first computer program?',
+      context: ['Ada Lovelace wrote the first computer program.'],
+    },
+  },
   StreamProgram: {
     inputs: {
       question: 'Who wrote the first computer program?',
@@ -27,11 +34,47 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
   },
   ParseSignature: { spec: 'question: str -> answer: str', name: 'qa' },
   QuickExecute: { signatureSpec: 'question -> answer', inputs: { question: 'Who wrote the first computer program?' } },
+  OptimizeSignature: { optimizationResults: { instructions: 'Answer in one word.' } },
+  RegisterModule: {
+    name: 'qa_module',
+    type: 'predict',
+    pythonModule: 'dspy.ChainOfThought',
+    signatureSpec: 'question: str, context: list[str] -> answer: str, confidence: float',
+  },
+  UpdateModule: { description: 'Answers from the given context.', cacheTtl: '60' },
+  UpdateModuleMetrics: { metrics: { accuracy: 0.93 } },
+  FireModuleEvent: { event: 'initialize' },
+  ExecuteModule: {
+    inputs: {
+      question: 'Who wrote the first computer program?',
+      context: ['Ada Lovelace wrote the first computer program.'],
+    },
+  },
   CreateSignatureFromModule: { signatureModule: 'Signet.Summarize' },
   UpdateSignature: { description: 'Answers questions.', labels: { team: 'search' } },
   ActivateSignature: {},
   DeprecateSignature: {},
   UpdateProgram: { description: 'Answers from the given context.', labels: { team: 'search' } },
+  ImportProgramVersion: {
+    state: {
+      predict: {
+        traces: [],
+        train: [],
+        demos: [{ question: 'Who wrote the first computer program?', answer: 'Ada Lovelace' }],
+        signature: {
+          instructions: 'Answer from the context.',
+          fields: [
+            // biome-ignore lint/suspicious/noTemplateCurlyInString: DSPy writes its placeholders so.
+            { prefix: 'Question:', description: '${question}' },
+            // biome-ignore lint/suspicious/noTemplateCurlyInString: DSPy writes its placeholders so.
+            { prefix: 'Answer:', description: '${answer}' },
+          ],
+        },
+        lm: null,
+      },
+      metadata: { dependency_versions: { python: '3.11', dspy: '3.4.1', cloudpickle: '3.1' } },
+    },
+  },
   ArchiveProgram: {},
   ResetProgram: {},
   CancelExecution: {},
@@ -40,4 +83,16 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
   CreateApiKey: { name: 'ci', role: 'runner' },
   UpdateApiKey: { name: 'ci', labels: { team: 'search' } },
   RevokeApiKey: {},
+  RotateApiKey: { overlapSeconds: 3600 },
+  CreateLanguageModel: {
+    name: 'main',
+    model: 'openai/gpt-4o-mini',
+    parameters: { temperature: 0 },
+    capabilities: { jsonSchema: true, jsonObject: true },
+  },
+  UpdateLanguageModel: { limits: { concurrencyMax: 32, requestsPerMinute: 600 } },
+  CheckLanguageModel: { timeoutMs: '30000' },
 };
+
+/** What one can write for a parameter of a path or query, by its name in the contract. */
+export const parameterExamples: Readonly<Record<string, unknown>> = { program: 'qa', page_size: 10 };

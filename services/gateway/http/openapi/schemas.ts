@@ -65,9 +65,19 @@ export function createSchemaBook(): SchemaBook {
     const description = commentOf(one);
     if (one.fieldKind === 'list') return { type: 'array', description, items: single(one) };
     if (one.fieldKind === 'map') return { type: 'object', description, additionalProperties: single(one) };
-    return { ...single(one), ...(description === '' ? {} : { description }) };
+    return { ...bounded(single(one), description), ...(description === '' ? {} : { description }) };
   };
   return { message, field, components };
+}
+
+// The bounds that comments tell in fixed words.
+function bounded(schema: Schema, comment: string): Schema {
+  const lengthMax = /\bat most ([0-9,]+) (?:printable )?characters\b/.exec(comment)?.[1];
+  if (schema.type === 'string' && lengthMax !== undefined && schema.contentEncoding === undefined) {
+    return { ...schema, maxLength: Number(lengthMax.replaceAll(',', '')) };
+  }
+  if (!/\bnegative is refused\b/.test(comment)) return schema;
+  return { ...schema, minimum: 0, ...(schema.pattern === undefined ? {} : { pattern: '^[0-9]{1,19}$' }) };
 }
 
 function scalarSchema(type: ScalarType): Schema {

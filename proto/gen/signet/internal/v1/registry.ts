@@ -23,6 +23,8 @@ import {
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 import { Role } from "../../v1/api_key.ts";
 import { AdapterType } from "../../v1/common.ts";
+import { LanguageModel } from "../../v1/language_model.ts";
+import { ModuleImplementation, ModuleState, RoutingStrategy } from "../../v1/module.ts";
 import { Preparation, Program, ProgramConfiguration, ProgramStatus } from "../../v1/program.ts";
 import { Signature } from "../../v1/signature.ts";
 
@@ -72,6 +74,30 @@ export interface ResolvedProgram {
   deleted: boolean;
   /** The catalog's revision at which it was read. */
   revision: bigint;
+  /** The registered module behind it; absent if there is none. */
+  moduleSettings?: ModuleSettings | undefined;
+}
+
+/** Names a language model. */
+export interface ResolveLanguageModelRequest {
+  /** Id or slug. */
+  languageModel: string;
+}
+
+/** A language model with what is needed to call it. Never logged, never stored. */
+export interface ResolvedLanguageModel {
+  /** The language model. */
+  languageModel?:
+    | LanguageModel
+    | undefined;
+  /** Its credential, opened; empty if it has none or if it could not be opened. */
+  credential: string;
+  /** Why its credential could not be opened; empty if it could. */
+  credentialFault: string;
+  /** True if it was deleted. */
+  deleted: boolean;
+  /** The catalog's revision at its last change. */
+  revision: bigint;
 }
 
 /** Asks for the catalog's changes. */
@@ -92,6 +118,12 @@ export interface CatalogChange {
     | //
     /** All that had changed before the watch began has been said. */
     { $case: "synced"; value: Synced }
+    | //
+    /** A language model as it is now. */
+    { $case: "languageModel"; value: ResolvedLanguageModel }
+    | //
+    /** A module as it is now. */
+    { $case: "module"; value: ResolvedModule }
     | undefined;
 }
 
@@ -197,6 +229,116 @@ export interface Principal {
   expireTime?: Date | undefined;
 }
 
+/** What a registered module says about how programs of it are run. */
+export interface ModuleSettings {
+  /** The module's id. */
+  id: string;
+  /** Its name. */
+  name: string;
+  /** Who executes it. */
+  implementation: ModuleImplementation;
+  /** Which engine is tried first. */
+  routingStrategy: RoutingStrategy;
+  /** Seconds for which an answer may be kept. */
+  cacheTtlS: bigint;
+}
+
+/** Names a module. */
+export interface ResolveModuleRequest {
+  /** Id or name. */
+  module: string;
+}
+
+/** A module as executors know it. */
+export interface ResolvedModule {
+  /** How programs of it are run. */
+  settings?:
+    | ModuleSettings
+    | undefined;
+  /** Where it stands. */
+  state: ModuleState;
+  /** Why it is in ERROR. */
+  errorMessage: string;
+  /** True if it was deleted. */
+  deleted: boolean;
+  /** True if it can be executed at all: it has a signature. */
+  executable: boolean;
+  /** Goes up with each change of what decides how it runs. */
+  generation: bigint;
+  /** The catalog's revision at its last change. */
+  revision: bigint;
+  /** The name on the workers' allow-list that it needs; empty if it needs none. */
+  pythonClass: string;
+}
+
+/** Asks for the program behind a module. */
+export interface EnsureModuleProgramRequest {
+  /** Id or name. */
+  module: string;
+  /** True for the one that runs on the mock engine. */
+  mock: boolean;
+}
+
+/** Tells what an executor's workers hold. */
+export interface ReportBackendRequest {
+  /** The executor, a name that is new at each start of one. */
+  executor: string;
+  /** Python workers that are ready. */
+  workers: number;
+  /** What they hold, at most 1,000. */
+  modules: BackendModule[];
+}
+
+/** What an executor's workers hold of one module. */
+export interface BackendModule {
+  /** The registered module's id; empty for a name of the allow-list alone. */
+  id: string;
+  /** The registered module's name, or the name on the allow-list. */
+  name: string;
+  /** The name on the allow-list behind it; empty if there is none. */
+  pythonClass: string;
+  /** True if workers can execute it now. */
+  held: boolean;
+  /** Executions of it that run now. */
+  running: number;
+  /** Why workers cannot execute it; empty otherwise. */
+  error: string;
+}
+
+/** A backend was reported. */
+export interface ReportBackendResponse {
+}
+
+/** Names a signature. */
+export interface GetSignatureUsersRequest {
+  /** Id or module. */
+  signature: string;
+}
+
+/** Who uses a signature. */
+export interface SignatureUsers {
+  /** The signature's id. */
+  signatureId: string;
+  /** Registered modules with it. */
+  moduleCount: bigint;
+  /** Programs with it that are not deleted, those behind modules not counted. */
+  programCount: bigint;
+  /** All programs that ever were made with it, deleted ones included. */
+  programIds: string[];
+}
+
+/** Names the version that is to serve. */
+export interface SetServingVersionRequest {
+  /** The program's id. */
+  program: string;
+  /** The version. */
+  version: number;
+  /** The serving version that the caller saw; another one is WRITE_CONFLICT. */
+  expectedServingVersion: number;
+  /** Refused with ETAG_MISMATCH unless the program still has this one; empty means do not compare. */
+  etag: string;
+}
+
 function createBaseResolveProgramRequest(): ResolveProgramRequest {
   return { program: "", version: 0 };
 }
@@ -279,6 +421,7 @@ function createBaseResolvedProgram(): ResolvedProgram {
     preparation: undefined,
     deleted: false,
     revision: 0n,
+    moduleSettings: undefined,
   };
 }
 
@@ -325,6 +468,9 @@ export const ResolvedProgram: MessageFns<ResolvedProgram> = {
         throw new globalThis.Error("value provided for field message.revision of type int64 too large");
       }
       writer.uint32(104).int64(message.revision);
+    }
+    if (message.moduleSettings !== undefined) {
+      ModuleSettings.encode(message.moduleSettings, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -446,6 +592,14 @@ export const ResolvedProgram: MessageFns<ResolvedProgram> = {
             message.revision = reader.int64() as bigint;
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.moduleSettings = ModuleSettings.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -480,6 +634,172 @@ export const ResolvedProgram: MessageFns<ResolvedProgram> = {
     message.preparation = (object.preparation !== undefined && object.preparation !== null)
       ? Preparation.fromPartial(object.preparation)
       : undefined;
+    message.deleted = object.deleted ?? false;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.moduleSettings = (object.moduleSettings !== undefined && object.moduleSettings !== null)
+      ? ModuleSettings.fromPartial(object.moduleSettings)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseResolveLanguageModelRequest(): ResolveLanguageModelRequest {
+  return { languageModel: "" };
+}
+
+export const ResolveLanguageModelRequest: MessageFns<ResolveLanguageModelRequest> = {
+  encode(message: ResolveLanguageModelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.languageModel !== "") {
+      writer.uint32(10).string(message.languageModel);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveLanguageModelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveLanguageModelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.languageModel = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolveLanguageModelRequest>, I>>(base?: I): ResolveLanguageModelRequest {
+    return ResolveLanguageModelRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolveLanguageModelRequest>, I>>(object: I): ResolveLanguageModelRequest {
+    const message = createBaseResolveLanguageModelRequest();
+    message.languageModel = object.languageModel ?? "";
+    return message;
+  },
+};
+
+function createBaseResolvedLanguageModel(): ResolvedLanguageModel {
+  return { languageModel: undefined, credential: "", credentialFault: "", deleted: false, revision: 0n };
+}
+
+export const ResolvedLanguageModel: MessageFns<ResolvedLanguageModel> = {
+  encode(message: ResolvedLanguageModel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.languageModel !== undefined) {
+      LanguageModel.encode(message.languageModel, writer.uint32(10).fork()).join();
+    }
+    if (message.credential !== "") {
+      writer.uint32(18).string(message.credential);
+    }
+    if (message.credentialFault !== "") {
+      writer.uint32(26).string(message.credentialFault);
+    }
+    if (message.deleted !== false) {
+      writer.uint32(32).bool(message.deleted);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(40).int64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolvedLanguageModel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolvedLanguageModel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.languageModel = LanguageModel.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.credential = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.credentialFault = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.deleted = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolvedLanguageModel>, I>>(base?: I): ResolvedLanguageModel {
+    return ResolvedLanguageModel.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolvedLanguageModel>, I>>(object: I): ResolvedLanguageModel {
+    const message = createBaseResolvedLanguageModel();
+    message.languageModel = (object.languageModel !== undefined && object.languageModel !== null)
+      ? LanguageModel.fromPartial(object.languageModel)
+      : undefined;
+    message.credential = object.credential ?? "";
+    message.credentialFault = object.credentialFault ?? "";
     message.deleted = object.deleted ?? false;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     return message;
@@ -565,6 +885,12 @@ export const CatalogChange: MessageFns<CatalogChange> = {
       case "synced":
         Synced.encode(message.change.value, writer.uint32(26).fork()).join();
         break;
+      case "languageModel":
+        ResolvedLanguageModel.encode(message.change.value, writer.uint32(34).fork()).join();
+        break;
+      case "module":
+        ResolvedModule.encode(message.change.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -606,6 +932,22 @@ export const CatalogChange: MessageFns<CatalogChange> = {
             message.change = { $case: "synced", value: Synced.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.change = { $case: "languageModel", value: ResolvedLanguageModel.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.change = { $case: "module", value: ResolvedModule.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -634,6 +976,18 @@ export const CatalogChange: MessageFns<CatalogChange> = {
       case "synced": {
         if (object.change?.value !== undefined && object.change?.value !== null) {
           message.change = { $case: "synced", value: Synced.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "languageModel": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "languageModel", value: ResolvedLanguageModel.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "module": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "module", value: ResolvedModule.fromPartial(object.change.value) };
         }
         break;
       }
@@ -1522,6 +1876,876 @@ export const Principal: MessageFns<Principal> = {
   },
 };
 
+function createBaseModuleSettings(): ModuleSettings {
+  return { id: "", name: "", implementation: 0, routingStrategy: 0, cacheTtlS: 0n };
+}
+
+export const ModuleSettings: MessageFns<ModuleSettings> = {
+  encode(message: ModuleSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.implementation !== 0) {
+      writer.uint32(24).int32(message.implementation);
+    }
+    if (message.routingStrategy !== 0) {
+      writer.uint32(32).int32(message.routingStrategy);
+    }
+    if (message.cacheTtlS !== 0n) {
+      if (BigInt.asIntN(64, message.cacheTtlS) !== message.cacheTtlS) {
+        throw new globalThis.Error("value provided for field message.cacheTtlS of type int64 too large");
+      }
+      writer.uint32(40).int64(message.cacheTtlS);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModuleSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModuleSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.implementation = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.routingStrategy = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.cacheTtlS = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ModuleSettings>, I>>(base?: I): ModuleSettings {
+    return ModuleSettings.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModuleSettings>, I>>(object: I): ModuleSettings {
+    const message = createBaseModuleSettings();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.implementation = object.implementation ?? 0;
+    message.routingStrategy = object.routingStrategy ?? 0;
+    message.cacheTtlS = (object.cacheTtlS !== undefined && object.cacheTtlS !== null) ? BigInt(object.cacheTtlS) : 0n;
+    return message;
+  },
+};
+
+function createBaseResolveModuleRequest(): ResolveModuleRequest {
+  return { module: "" };
+}
+
+export const ResolveModuleRequest: MessageFns<ResolveModuleRequest> = {
+  encode(message: ResolveModuleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.module !== "") {
+      writer.uint32(10).string(message.module);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveModuleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveModuleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolveModuleRequest>, I>>(base?: I): ResolveModuleRequest {
+    return ResolveModuleRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolveModuleRequest>, I>>(object: I): ResolveModuleRequest {
+    const message = createBaseResolveModuleRequest();
+    message.module = object.module ?? "";
+    return message;
+  },
+};
+
+function createBaseResolvedModule(): ResolvedModule {
+  return {
+    settings: undefined,
+    state: 0,
+    errorMessage: "",
+    deleted: false,
+    executable: false,
+    generation: 0n,
+    revision: 0n,
+    pythonClass: "",
+  };
+}
+
+export const ResolvedModule: MessageFns<ResolvedModule> = {
+  encode(message: ResolvedModule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.settings !== undefined) {
+      ModuleSettings.encode(message.settings, writer.uint32(10).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.errorMessage !== "") {
+      writer.uint32(26).string(message.errorMessage);
+    }
+    if (message.deleted !== false) {
+      writer.uint32(32).bool(message.deleted);
+    }
+    if (message.executable !== false) {
+      writer.uint32(40).bool(message.executable);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asIntN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type int64 too large");
+      }
+      writer.uint32(48).int64(message.generation);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(56).int64(message.revision);
+    }
+    if (message.pythonClass !== "") {
+      writer.uint32(66).string(message.pythonClass);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolvedModule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolvedModule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.settings = ModuleSettings.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.errorMessage = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.deleted = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.executable = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.generation = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.pythonClass = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolvedModule>, I>>(base?: I): ResolvedModule {
+    return ResolvedModule.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolvedModule>, I>>(object: I): ResolvedModule {
+    const message = createBaseResolvedModule();
+    message.settings = (object.settings !== undefined && object.settings !== null)
+      ? ModuleSettings.fromPartial(object.settings)
+      : undefined;
+    message.state = object.state ?? 0;
+    message.errorMessage = object.errorMessage ?? "";
+    message.deleted = object.deleted ?? false;
+    message.executable = object.executable ?? false;
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.pythonClass = object.pythonClass ?? "";
+    return message;
+  },
+};
+
+function createBaseEnsureModuleProgramRequest(): EnsureModuleProgramRequest {
+  return { module: "", mock: false };
+}
+
+export const EnsureModuleProgramRequest: MessageFns<EnsureModuleProgramRequest> = {
+  encode(message: EnsureModuleProgramRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.module !== "") {
+      writer.uint32(10).string(message.module);
+    }
+    if (message.mock !== false) {
+      writer.uint32(16).bool(message.mock);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnsureModuleProgramRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnsureModuleProgramRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mock = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EnsureModuleProgramRequest>, I>>(base?: I): EnsureModuleProgramRequest {
+    return EnsureModuleProgramRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EnsureModuleProgramRequest>, I>>(object: I): EnsureModuleProgramRequest {
+    const message = createBaseEnsureModuleProgramRequest();
+    message.module = object.module ?? "";
+    message.mock = object.mock ?? false;
+    return message;
+  },
+};
+
+function createBaseReportBackendRequest(): ReportBackendRequest {
+  return { executor: "", workers: 0, modules: [] };
+}
+
+export const ReportBackendRequest: MessageFns<ReportBackendRequest> = {
+  encode(message: ReportBackendRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.executor !== "") {
+      writer.uint32(10).string(message.executor);
+    }
+    if (message.workers !== 0) {
+      writer.uint32(16).int32(message.workers);
+    }
+    for (const v of message.modules) {
+      BackendModule.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportBackendRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportBackendRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.executor = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.workers = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.modules.push(BackendModule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReportBackendRequest>, I>>(base?: I): ReportBackendRequest {
+    return ReportBackendRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReportBackendRequest>, I>>(object: I): ReportBackendRequest {
+    const message = createBaseReportBackendRequest();
+    message.executor = object.executor ?? "";
+    message.workers = object.workers ?? 0;
+    message.modules = object.modules?.map((e) => BackendModule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseBackendModule(): BackendModule {
+  return { id: "", name: "", pythonClass: "", held: false, running: 0, error: "" };
+}
+
+export const BackendModule: MessageFns<BackendModule> = {
+  encode(message: BackendModule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.pythonClass !== "") {
+      writer.uint32(26).string(message.pythonClass);
+    }
+    if (message.held !== false) {
+      writer.uint32(32).bool(message.held);
+    }
+    if (message.running !== 0) {
+      writer.uint32(40).int32(message.running);
+    }
+    if (message.error !== "") {
+      writer.uint32(50).string(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackendModule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackendModule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pythonClass = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.held = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.running = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackendModule>, I>>(base?: I): BackendModule {
+    return BackendModule.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackendModule>, I>>(object: I): BackendModule {
+    const message = createBaseBackendModule();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.pythonClass = object.pythonClass ?? "";
+    message.held = object.held ?? false;
+    message.running = object.running ?? 0;
+    message.error = object.error ?? "";
+    return message;
+  },
+};
+
+function createBaseReportBackendResponse(): ReportBackendResponse {
+  return {};
+}
+
+export const ReportBackendResponse: MessageFns<ReportBackendResponse> = {
+  encode(_: ReportBackendResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportBackendResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportBackendResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReportBackendResponse>, I>>(base?: I): ReportBackendResponse {
+    return ReportBackendResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReportBackendResponse>, I>>(_: I): ReportBackendResponse {
+    const message = createBaseReportBackendResponse();
+    return message;
+  },
+};
+
+function createBaseGetSignatureUsersRequest(): GetSignatureUsersRequest {
+  return { signature: "" };
+}
+
+export const GetSignatureUsersRequest: MessageFns<GetSignatureUsersRequest> = {
+  encode(message: GetSignatureUsersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.signature !== "") {
+      writer.uint32(10).string(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSignatureUsersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSignatureUsersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.signature = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetSignatureUsersRequest>, I>>(base?: I): GetSignatureUsersRequest {
+    return GetSignatureUsersRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetSignatureUsersRequest>, I>>(object: I): GetSignatureUsersRequest {
+    const message = createBaseGetSignatureUsersRequest();
+    message.signature = object.signature ?? "";
+    return message;
+  },
+};
+
+function createBaseSignatureUsers(): SignatureUsers {
+  return { signatureId: "", moduleCount: 0n, programCount: 0n, programIds: [] };
+}
+
+export const SignatureUsers: MessageFns<SignatureUsers> = {
+  encode(message: SignatureUsers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.signatureId !== "") {
+      writer.uint32(10).string(message.signatureId);
+    }
+    if (message.moduleCount !== 0n) {
+      if (BigInt.asIntN(64, message.moduleCount) !== message.moduleCount) {
+        throw new globalThis.Error("value provided for field message.moduleCount of type int64 too large");
+      }
+      writer.uint32(16).int64(message.moduleCount);
+    }
+    if (message.programCount !== 0n) {
+      if (BigInt.asIntN(64, message.programCount) !== message.programCount) {
+        throw new globalThis.Error("value provided for field message.programCount of type int64 too large");
+      }
+      writer.uint32(24).int64(message.programCount);
+    }
+    for (const v of message.programIds) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignatureUsers {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignatureUsers();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.signatureId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.moduleCount = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.programCount = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.programIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SignatureUsers>, I>>(base?: I): SignatureUsers {
+    return SignatureUsers.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SignatureUsers>, I>>(object: I): SignatureUsers {
+    const message = createBaseSignatureUsers();
+    message.signatureId = object.signatureId ?? "";
+    message.moduleCount = (object.moduleCount !== undefined && object.moduleCount !== null)
+      ? BigInt(object.moduleCount)
+      : 0n;
+    message.programCount = (object.programCount !== undefined && object.programCount !== null)
+      ? BigInt(object.programCount)
+      : 0n;
+    message.programIds = object.programIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseSetServingVersionRequest(): SetServingVersionRequest {
+  return { program: "", version: 0, expectedServingVersion: 0, etag: "" };
+}
+
+export const SetServingVersionRequest: MessageFns<SetServingVersionRequest> = {
+  encode(message: SetServingVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int32(message.version);
+    }
+    if (message.expectedServingVersion !== 0) {
+      writer.uint32(24).int32(message.expectedServingVersion);
+    }
+    if (message.etag !== "") {
+      writer.uint32(34).string(message.etag);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetServingVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetServingVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expectedServingVersion = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetServingVersionRequest>, I>>(base?: I): SetServingVersionRequest {
+    return SetServingVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetServingVersionRequest>, I>>(object: I): SetServingVersionRequest {
+    const message = createBaseSetServingVersionRequest();
+    message.program = object.program ?? "";
+    message.version = object.version ?? 0;
+    message.expectedServingVersion = object.expectedServingVersion ?? 0;
+    message.etag = object.etag ?? "";
+    return message;
+  },
+};
+
 /** What the gateway and the executor ask of the registry. Every call needs the internal token. */
 export type RegistryInternalServiceService = typeof RegistryInternalServiceService;
 export const RegistryInternalServiceService = {
@@ -1538,6 +2762,18 @@ export const RegistryInternalServiceService = {
     requestDeserialize: (value: Buffer): ResolveProgramRequest => ResolveProgramRequest.decode(value),
     responseSerialize: (value: ResolvedProgram): Buffer => Buffer.from(ResolvedProgram.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResolvedProgram => ResolvedProgram.decode(value),
+  },
+  /** Reads a language model by id or slug with its credential opened. Fails with LM_NOT_FOUND. */
+  resolveLanguageModel: {
+    path: "/signet.internal.v1.RegistryInternalService/ResolveLanguageModel" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResolveLanguageModelRequest): Buffer =>
+      Buffer.from(ResolveLanguageModelRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResolveLanguageModelRequest => ResolveLanguageModelRequest.decode(value),
+    responseSerialize: (value: ResolvedLanguageModel): Buffer =>
+      Buffer.from(ResolvedLanguageModel.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolvedLanguageModel => ResolvedLanguageModel.decode(value),
   },
   /**
    * Streams what executors cache: first everything that changed after a revision, then one `synced`, then each change as it is
@@ -1604,6 +2840,20 @@ export const RegistryInternalServiceService = {
     responseSerialize: (value: Preparation): Buffer => Buffer.from(Preparation.encode(value).finish()),
     responseDeserialize: (value: Buffer): Preparation => Preparation.decode(value),
   },
+  /**
+   * Lets another prepared version of a serving program answer calls. Fails with PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, ETAG_MISMATCH,
+   * STATE_FORBIDS (the program does not serve, the version is not prepared) and WRITE_CONFLICT (another promotion came first).
+   */
+  setServingVersion: {
+    path: "/signet.internal.v1.RegistryInternalService/SetServingVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetServingVersionRequest): Buffer =>
+      Buffer.from(SetServingVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetServingVersionRequest => SetServingVersionRequest.decode(value),
+    responseSerialize: (value: Program): Buffer => Buffer.from(Program.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Program => Program.decode(value),
+  },
   /** Tells what the workers' allow-listed signature modules declare, replacing what was told before. */
   reportModules: {
     path: "/signet.internal.v1.RegistryInternalService/ReportModules" as const,
@@ -1629,6 +2879,52 @@ export const RegistryInternalServiceService = {
     responseSerialize: (value: ResolvedProgram): Buffer => Buffer.from(ResolvedProgram.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResolvedProgram => ResolvedProgram.decode(value),
   },
+  /** Reads a module by id or name, deleted ones by id included. Fails with MODULE_NOT_FOUND. */
+  resolveModule: {
+    path: "/signet.internal.v1.RegistryInternalService/ResolveModule" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResolveModuleRequest): Buffer => Buffer.from(ResolveModuleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResolveModuleRequest => ResolveModuleRequest.decode(value),
+    responseSerialize: (value: ResolvedModule): Buffer => Buffer.from(ResolvedModule.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolvedModule => ResolvedModule.decode(value),
+  },
+  /** Finds or makes the program by which a module runs on an engine. Fails with MODULE_NOT_FOUND and MODULE_INVALID. */
+  ensureModuleProgram: {
+    path: "/signet.internal.v1.RegistryInternalService/EnsureModuleProgram" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EnsureModuleProgramRequest): Buffer =>
+      Buffer.from(EnsureModuleProgramRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EnsureModuleProgramRequest => EnsureModuleProgramRequest.decode(value),
+    responseSerialize: (value: ResolvedProgram): Buffer => Buffer.from(ResolvedProgram.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolvedProgram => ResolvedProgram.decode(value),
+  },
+  /**
+   * Tells what this executor's workers hold and what it runs, replacing what it told before. To be called every few seconds. Fails with
+   * INVALID_REQUEST.
+   */
+  reportBackend: {
+    path: "/signet.internal.v1.RegistryInternalService/ReportBackend" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReportBackendRequest): Buffer => Buffer.from(ReportBackendRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReportBackendRequest => ReportBackendRequest.decode(value),
+    responseSerialize: (value: ReportBackendResponse): Buffer =>
+      Buffer.from(ReportBackendResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReportBackendResponse => ReportBackendResponse.decode(value),
+  },
+  /** Reads who uses a signature. Fails with SIGNATURE_NOT_FOUND. */
+  getSignatureUsers: {
+    path: "/signet.internal.v1.RegistryInternalService/GetSignatureUsers" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetSignatureUsersRequest): Buffer =>
+      Buffer.from(GetSignatureUsersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetSignatureUsersRequest => GetSignatureUsersRequest.decode(value),
+    responseSerialize: (value: SignatureUsers): Buffer => Buffer.from(SignatureUsers.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SignatureUsers => SignatureUsers.decode(value),
+  },
   /** Finds whose key a string is. Fails with KEY_INVALID (unknown or revoked) and KEY_EXPIRED. */
   authenticateKey: {
     path: "/signet.internal.v1.RegistryInternalService/AuthenticateKey" as const,
@@ -1648,6 +2944,8 @@ export interface RegistryInternalServiceServer extends UntypedServiceImplementat
    * included. Fails with PROGRAM_NOT_FOUND and VERSION_NOT_FOUND.
    */
   resolveProgram: handleUnaryCall<ResolveProgramRequest, ResolvedProgram>;
+  /** Reads a language model by id or slug with its credential opened. Fails with LM_NOT_FOUND. */
+  resolveLanguageModel: handleUnaryCall<ResolveLanguageModelRequest, ResolvedLanguageModel>;
   /**
    * Streams what executors cache: first everything that changed after a revision, then one `synced`, then each change as it is
    * committed. Ends with UNAVAILABLE when the registry stops.
@@ -1667,6 +2965,11 @@ export interface RegistryInternalServiceServer extends UntypedServiceImplementat
   renewTransition: handleUnaryCall<RenewTransitionRequest, RenewTransitionResponse>;
   /** Stores what an engine made of a version under one dialect; the first answer for a dialect stays. Fails with VERSION_NOT_FOUND. */
   putPreparation: handleUnaryCall<PutPreparationRequest, Preparation>;
+  /**
+   * Lets another prepared version of a serving program answer calls. Fails with PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, ETAG_MISMATCH,
+   * STATE_FORBIDS (the program does not serve, the version is not prepared) and WRITE_CONFLICT (another promotion came first).
+   */
+  setServingVersion: handleUnaryCall<SetServingVersionRequest, Program>;
   /** Tells what the workers' allow-listed signature modules declare, replacing what was told before. */
   reportModules: handleUnaryCall<ReportModulesRequest, ReportModulesResponse>;
   /**
@@ -1674,6 +2977,17 @@ export interface RegistryInternalServiceServer extends UntypedServiceImplementat
    * SIGNATURE_DEPRECATED, INVALID_REQUEST.
    */
   ensureQuickProgram: handleUnaryCall<EnsureQuickProgramRequest, ResolvedProgram>;
+  /** Reads a module by id or name, deleted ones by id included. Fails with MODULE_NOT_FOUND. */
+  resolveModule: handleUnaryCall<ResolveModuleRequest, ResolvedModule>;
+  /** Finds or makes the program by which a module runs on an engine. Fails with MODULE_NOT_FOUND and MODULE_INVALID. */
+  ensureModuleProgram: handleUnaryCall<EnsureModuleProgramRequest, ResolvedProgram>;
+  /**
+   * Tells what this executor's workers hold and what it runs, replacing what it told before. To be called every few seconds. Fails with
+   * INVALID_REQUEST.
+   */
+  reportBackend: handleUnaryCall<ReportBackendRequest, ReportBackendResponse>;
+  /** Reads who uses a signature. Fails with SIGNATURE_NOT_FOUND. */
+  getSignatureUsers: handleUnaryCall<GetSignatureUsersRequest, SignatureUsers>;
   /** Finds whose key a string is. Fails with KEY_INVALID (unknown or revoked) and KEY_EXPIRED. */
   authenticateKey: handleUnaryCall<AuthenticateKeyRequest, Principal>;
 }
@@ -1697,6 +3011,22 @@ export interface RegistryInternalServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResolvedProgram) => void,
+  ): ClientUnaryCall;
+  /** Reads a language model by id or slug with its credential opened. Fails with LM_NOT_FOUND. */
+  resolveLanguageModel(
+    request: ResolveLanguageModelRequest,
+    callback: (error: ServiceError | null, response: ResolvedLanguageModel) => void,
+  ): ClientUnaryCall;
+  resolveLanguageModel(
+    request: ResolveLanguageModelRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolvedLanguageModel) => void,
+  ): ClientUnaryCall;
+  resolveLanguageModel(
+    request: ResolveLanguageModelRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolvedLanguageModel) => void,
   ): ClientUnaryCall;
   /**
    * Streams what executors cache: first everything that changed after a revision, then one `synced`, then each change as it is
@@ -1778,6 +3108,25 @@ export interface RegistryInternalServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Preparation) => void,
   ): ClientUnaryCall;
+  /**
+   * Lets another prepared version of a serving program answer calls. Fails with PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, ETAG_MISMATCH,
+   * STATE_FORBIDS (the program does not serve, the version is not prepared) and WRITE_CONFLICT (another promotion came first).
+   */
+  setServingVersion(
+    request: SetServingVersionRequest,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  setServingVersion(
+    request: SetServingVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  setServingVersion(
+    request: SetServingVersionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
   /** Tells what the workers' allow-listed signature modules declare, replacing what was told before. */
   reportModules(
     request: ReportModulesRequest,
@@ -1812,6 +3161,73 @@ export interface RegistryInternalServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResolvedProgram) => void,
+  ): ClientUnaryCall;
+  /** Reads a module by id or name, deleted ones by id included. Fails with MODULE_NOT_FOUND. */
+  resolveModule(
+    request: ResolveModuleRequest,
+    callback: (error: ServiceError | null, response: ResolvedModule) => void,
+  ): ClientUnaryCall;
+  resolveModule(
+    request: ResolveModuleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolvedModule) => void,
+  ): ClientUnaryCall;
+  resolveModule(
+    request: ResolveModuleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolvedModule) => void,
+  ): ClientUnaryCall;
+  /** Finds or makes the program by which a module runs on an engine. Fails with MODULE_NOT_FOUND and MODULE_INVALID. */
+  ensureModuleProgram(
+    request: EnsureModuleProgramRequest,
+    callback: (error: ServiceError | null, response: ResolvedProgram) => void,
+  ): ClientUnaryCall;
+  ensureModuleProgram(
+    request: EnsureModuleProgramRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolvedProgram) => void,
+  ): ClientUnaryCall;
+  ensureModuleProgram(
+    request: EnsureModuleProgramRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolvedProgram) => void,
+  ): ClientUnaryCall;
+  /**
+   * Tells what this executor's workers hold and what it runs, replacing what it told before. To be called every few seconds. Fails with
+   * INVALID_REQUEST.
+   */
+  reportBackend(
+    request: ReportBackendRequest,
+    callback: (error: ServiceError | null, response: ReportBackendResponse) => void,
+  ): ClientUnaryCall;
+  reportBackend(
+    request: ReportBackendRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReportBackendResponse) => void,
+  ): ClientUnaryCall;
+  reportBackend(
+    request: ReportBackendRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReportBackendResponse) => void,
+  ): ClientUnaryCall;
+  /** Reads who uses a signature. Fails with SIGNATURE_NOT_FOUND. */
+  getSignatureUsers(
+    request: GetSignatureUsersRequest,
+    callback: (error: ServiceError | null, response: SignatureUsers) => void,
+  ): ClientUnaryCall;
+  getSignatureUsers(
+    request: GetSignatureUsersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SignatureUsers) => void,
+  ): ClientUnaryCall;
+  getSignatureUsers(
+    request: GetSignatureUsersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SignatureUsers) => void,
   ): ClientUnaryCall;
   /** Finds whose key a string is. Fails with KEY_INVALID (unknown or revoked) and KEY_EXPIRED. */
   authenticateKey(

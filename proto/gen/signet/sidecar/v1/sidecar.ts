@@ -55,6 +55,8 @@ export const TypeKind = {
   TYPE_KIND_UNION: 12,
   /** TYPE_KIND_LITERAL - `Literal[…]`. */
   TYPE_KIND_LITERAL: 13,
+  /** TYPE_KIND_BARE_DICT - `dict` as Python writes it without arguments. Its JSON schema is another than that of `dict[str, Any]`. */
+  TYPE_KIND_BARE_DICT: 14,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -75,7 +77,28 @@ export namespace TypeKind {
   export type TYPE_KIND_SET = typeof TypeKind.TYPE_KIND_SET;
   export type TYPE_KIND_UNION = typeof TypeKind.TYPE_KIND_UNION;
   export type TYPE_KIND_LITERAL = typeof TypeKind.TYPE_KIND_LITERAL;
+  export type TYPE_KIND_BARE_DICT = typeof TypeKind.TYPE_KIND_BARE_DICT;
   export type UNRECOGNIZED = typeof TypeKind.UNRECOGNIZED;
+}
+
+/** Which runs a worker takes. */
+export const Lane = {
+  /** LANE_UNSPECIFIED - Not said; shared. */
+  LANE_UNSPECIFIED: 0,
+  /** LANE_SHARED - Many runs at once, of modules that only wait for the model and for tools. */
+  LANE_SHARED: 1,
+  /** LANE_SOLO - One run at a time: modules that execute a user's Python or generated code, and runs in quarantine. */
+  LANE_SOLO: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Lane = typeof Lane[keyof typeof Lane];
+
+export namespace Lane {
+  export type LANE_UNSPECIFIED = typeof Lane.LANE_UNSPECIFIED;
+  export type LANE_SHARED = typeof Lane.LANE_SHARED;
+  export type LANE_SOLO = typeof Lane.LANE_SOLO;
+  export type UNRECOGNIZED = typeof Lane.UNRECOGNIZED;
 }
 
 /** What a worker does now. */
@@ -141,6 +164,9 @@ export interface ExecutorFrame {
     | //
     /** Lets no further run begin; running ones finish, then the worker answers Drained. */
     { $case: "drain"; value: Drain }
+    | //
+    /** Answers one ToolCall. */
+    { $case: "toolReply"; value: ToolReply }
     | undefined;
 }
 
@@ -172,6 +198,15 @@ export interface WorkerFrame {
     | //
     /** Answers Drain when the last run has ended. */
     { $case: "drained"; value: Drained }
+    | //
+    /** Asks the executor to call a tool for a run. */
+    { $case: "toolCall"; value: ToolCall }
+    | //
+    /**
+     * Says that the worker goes: it takes no further run, ever. The executor ends the session when its last run has ended,
+     * so that no run is on its way to a worker that is gone.
+     */
+    { $case: "retiring"; value: Retiring }
     | undefined;
 }
 
@@ -221,7 +256,10 @@ export interface ProgramDefinition {
   signature?:
     | Signature
     | undefined;
-  /** `predict` or `chain_of_thought`; others are refused with MODULE_INVALID. */
+  /**
+   * `predict`, `chain_of_thought`, `react`, `multi_chain_comparison`, `best_of_n`, `refine`, `program_of_thought`, or
+   * `python:NAME` with a name of the allow-list; others are refused with MODULE_INVALID.
+   */
   module: string;
   /** `chat` or `json`. */
   promptAdapter: string;
@@ -230,7 +268,14 @@ export interface ProgramDefinition {
   /** Options of every LM call, a JSON object such as {"temperature":0.7,"max_tokens":256}; empty means none. */
   lmOptionsJson: Buffer;
   /** What the endpoint is able to do. */
-  lm?: LmCapabilities | undefined;
+  lm?:
+    | LmCapabilities
+    | undefined;
+  /**
+   * The module's own settings by DSPy's constructor names, a JSON object such as {"max_iters":5}; empty means defaults.
+   * Names and values that the module does not take are refused with MODULE_INVALID.
+   */
+  moduleConfigJson: Buffer;
 }
 
 /** What the language model behind a program is, as far as DSPy has to know. */
@@ -321,6 +366,34 @@ export interface Heartbeat {
   inFlight: number;
   /** A worker's: resident memory in bytes. */
   rssBytes: bigint;
+}
+
+/** Asks the executor for one call of a tool that the program's configuration names. Python never opens a connection itself. */
+export interface ToolCall {
+  /** Which run. */
+  run: bigint;
+  /** The number of the call within the run, from 1; counted apart from LM calls. */
+  call: number;
+  /** The tool's name. */
+  tool: string;
+  /** Its arguments as the model chose them, a JSON object. The executor checks them. */
+  argsJson: Buffer;
+  /** W3C trace context of the module's span; empty means the run's own. */
+  traceparent: string;
+}
+
+/** Answers one ToolCall. A tool that fails is an answer too: the observation says so. */
+export interface ToolReply {
+  /** Which run. */
+  run: bigint;
+  /** Which call of the run. */
+  call: number;
+  /** What the model is shown, any JSON value. */
+  observationJson: Buffer;
+}
+
+/** The worker goes. */
+export interface Retiring {
 }
 
 /** Lets no further run begin. */
@@ -481,6 +554,100 @@ export interface CompileProgramResponse {
     | Dialect
     | undefined;
   /** Why it cannot be built; absent if it can. */
+  error?:
+    | ModuleFault
+    | undefined;
+  /**
+   * Everything of the prompts that does not depend on the inputs, for both adapters, with what reading replies needs: a JSON
+   * object of format 1 (`packages/predict/plan/plan.ts`), at most 8 MiB. Empty if the program has no plan.
+   */
+  planJson: Buffer;
+  /** Why it has no plan although it can be built; empty if it has one. */
+  planFault: string;
+  /** Where its runs belong. */
+  lane: Lane;
+}
+
+/** One reply and who is to read it. */
+export interface ParseCompletionRequest {
+  /** The program. */
+  program?:
+    | ProgramDefinition
+    | undefined;
+  /** The path of the predictor in the program, as its plan names it, such as `predict`. */
+  predictor: string;
+  /** The adapter that asked: `chat` or `json`. */
+  promptAdapter: string;
+  /** The reply as a JSON string, which can hold half a surrogate pair; at most 4 MiB. */
+  replyJson: Buffer;
+}
+
+/** Answers ParseCompletion. */
+export interface ParseCompletionResponse {
+  /** How it was read. */
+  outcome?:
+    | //
+    /** The values. */
+    { $case: "outputs"; value: ParsedOutputs }
+    | //
+    /** Why there are none. */
+    { $case: "error"; value: ParseFault }
+    | undefined;
+}
+
+/** The outputs that a reply was read as. */
+export interface ParsedOutputs {
+  /**
+   * A JSON object in signature order: integers keep their digits, floats their point; NaN, Infinity and -Infinity stand as
+   * in Python's JSON. Tuples and sets are arrays.
+   */
+  outputsJson: Buffer;
+  /** Where values stand that JSON cannot tell from others. */
+  marks: ValueMark[];
+}
+
+/** A value that JSON does not tell by itself. */
+export interface ValueMark {
+  /** Its path in the outputs: a JSON array of keys and indices. */
+  pathJson: Buffer;
+  /** What it is: `set` for a set written as an array, `repr` for a value written as its Python repr. */
+  kind: string;
+}
+
+/** Why a reply could not be read. */
+export interface ParseFault {
+  /** The Python class, such as `AdapterParseError`. */
+  pythonType: string;
+  /**
+   * `value` (a field's text does not fit), `missing` (outputs are absent), `no_object` (the JSON adapter found no object) or
+   * `exception` (DSPy raised something else, after which it does not ask again in another form).
+   */
+  kind: string;
+  /** The field of `value`, the fields of `missing`. */
+  fields: string[];
+  /** DSPy's own words; they quote the reply. */
+  message: string;
+}
+
+/** One prompt to show. */
+export interface RenderPromptRequest {
+  /** The program. */
+  program?:
+    | ProgramDefinition
+    | undefined;
+  /** The path of the predictor in the program, such as `predict`. */
+  predictor: string;
+  /** The adapter: `chat` or `json`. */
+  promptAdapter: string;
+  /** The predictor's inputs, a JSON object in Python's JSON (NaN and infinities are allowed). */
+  inputsJson: Buffer;
+}
+
+/** Answers RenderPrompt. */
+export interface RenderPromptResponse {
+  /** The messages as a JSON array of {role, content}, in ASCII; empty if `error` is set. */
+  messagesJson: Buffer;
+  /** What DSPy raised; absent if it raised nothing. */
   error?: ModuleFault | undefined;
 }
 
@@ -514,6 +681,11 @@ export interface DescribeModuleResponse {
 
 /** Asks for the pool. */
 export interface GetPoolRequest {
+  /**
+   * Runs of the caller that wait for a solo worker. Solo workers are started when somebody waits, up to the sidecar's bound,
+   * and end again when nobody has needed them for a while.
+   */
+  soloWaiting: number;
 }
 
 /** The worker processes. */
@@ -523,7 +695,17 @@ export interface GetPoolResponse {
   /** The names of the allow-list, for ReportModules. */
   moduleNames: string[];
   /** The dialect of every worker. */
-  dialect?: Dialect | undefined;
+  dialect?:
+    | Dialect
+    | undefined;
+  /** The names of the allow-list whose modules may share a worker with other runs; all others run alone. */
+  sharedModuleNames: string[];
+  /** Worker processes that were started in place of one that had died, since the sidecar began. */
+  restarts: bigint;
+  /** Worker processes that were replaced because of their age, their runs or their memory, since the sidecar began. */
+  recycled: bigint;
+  /** Worker processes that died or were ended while they had runs, since the sidecar began. */
+  lost: bigint;
 }
 
 /** One worker process. */
@@ -538,6 +720,57 @@ export interface Worker {
   state: WorkerState;
   /** How often this place in the pool was started. */
   starts: number;
+  /** Which runs it takes. */
+  lane: Lane;
+  /** Runs in flight, as it said last. */
+  inFlight: number;
+  /** Resident memory in bytes, as it said last. */
+  rssBytes: bigint;
+  /** Runs that it has begun. */
+  runs: bigint;
+}
+
+/** Asks for rows of what the sidecar holds. */
+export interface QueryRequest {
+  /** What to read: `modules`. */
+  resource: string;
+  /** What to do with it: `read`. */
+  action: string;
+  /** Only rows that pass all of them; at most 32. */
+  filters: QueryFilter[];
+  /** The order, the first sort first; by `name` in any case at last. At most 8. */
+  sorts: QuerySort[];
+  /** How many rows at most; 0 means 1,000, which is also the most. */
+  limit: number;
+  /** How many rows to pass over. */
+  offset: number;
+  /** Arguments of the action, a JSON object; `read` takes none. Empty means none. */
+  argumentsJson: Buffer;
+}
+
+/** Lets a row pass whose field has a value. */
+export interface QueryFilter {
+  /** The field. */
+  field: string;
+  /** The value as JSON text. */
+  valueJson: Buffer;
+}
+
+/** One part of an order. */
+export interface QuerySort {
+  /** The field. */
+  field: string;
+  /** True for the greatest first. */
+  descending: boolean;
+}
+
+/** Answers Query. */
+export interface QueryResponse {
+  /**
+   * Each row as a JSON object. Of `modules`: `name`, `shared` (true if it may share a worker with other runs) and `held` (true if a
+   * worker is ready).
+   */
+  rowsJson: Buffer[];
 }
 
 function createBaseSessionRequest(): SessionRequest {
@@ -678,6 +911,9 @@ export const ExecutorFrame: MessageFns<ExecutorFrame> = {
       case "drain":
         Drain.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
+      case "toolReply":
+        ToolReply.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -751,6 +987,14 @@ export const ExecutorFrame: MessageFns<ExecutorFrame> = {
             message.kind = { $case: "drain", value: Drain.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "toolReply", value: ToolReply.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -811,6 +1055,12 @@ export const ExecutorFrame: MessageFns<ExecutorFrame> = {
         }
         break;
       }
+      case "toolReply": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "toolReply", value: ToolReply.fromPartial(object.kind.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -846,6 +1096,12 @@ export const WorkerFrame: MessageFns<WorkerFrame> = {
         break;
       case "drained":
         Drained.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
+      case "toolCall":
+        ToolCall.encode(message.kind.value, writer.uint32(74).fork()).join();
+        break;
+      case "retiring":
+        Retiring.encode(message.kind.value, writer.uint32(82).fork()).join();
         break;
     }
     return writer;
@@ -928,6 +1184,22 @@ export const WorkerFrame: MessageFns<WorkerFrame> = {
             message.kind = { $case: "drained", value: Drained.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "toolCall", value: ToolCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "retiring", value: Retiring.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -991,6 +1263,18 @@ export const WorkerFrame: MessageFns<WorkerFrame> = {
       case "drained": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "drained", value: Drained.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "toolCall": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "toolCall", value: ToolCall.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "retiring": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "retiring", value: Retiring.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -1315,6 +1599,7 @@ function createBaseProgramDefinition(): ProgramDefinition {
     demosJson: [],
     lmOptionsJson: Buffer.alloc(0),
     lm: undefined,
+    moduleConfigJson: Buffer.alloc(0),
   };
 }
 
@@ -1337,6 +1622,9 @@ export const ProgramDefinition: MessageFns<ProgramDefinition> = {
     }
     if (message.lm !== undefined) {
       LmCapabilities.encode(message.lm, writer.uint32(50).fork()).join();
+    }
+    if (message.moduleConfigJson.length !== 0) {
+      writer.uint32(58).bytes(message.moduleConfigJson);
     }
     return writer;
   },
@@ -1402,6 +1690,14 @@ export const ProgramDefinition: MessageFns<ProgramDefinition> = {
             message.lm = LmCapabilities.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.moduleConfigJson = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1427,6 +1723,7 @@ export const ProgramDefinition: MessageFns<ProgramDefinition> = {
     message.demosJson = object.demosJson?.map((e) => e) || [];
     message.lmOptionsJson = object.lmOptionsJson ?? Buffer.alloc(0);
     message.lm = (object.lm !== undefined && object.lm !== null) ? LmCapabilities.fromPartial(object.lm) : undefined;
+    message.moduleConfigJson = object.moduleConfigJson ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -2132,6 +2429,237 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     message.busyMs = (object.busyMs !== undefined && object.busyMs !== null) ? BigInt(object.busyMs) : 0n;
     message.inFlight = object.inFlight ?? 0;
     message.rssBytes = (object.rssBytes !== undefined && object.rssBytes !== null) ? BigInt(object.rssBytes) : 0n;
+    return message;
+  },
+};
+
+function createBaseToolCall(): ToolCall {
+  return { run: 0n, call: 0, tool: "", argsJson: Buffer.alloc(0), traceparent: "" };
+}
+
+export const ToolCall: MessageFns<ToolCall> = {
+  encode(message: ToolCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== 0n) {
+      if (BigInt.asUintN(64, message.run) !== message.run) {
+        throw new globalThis.Error("value provided for field message.run of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.run);
+    }
+    if (message.call !== 0) {
+      writer.uint32(16).uint32(message.call);
+    }
+    if (message.tool !== "") {
+      writer.uint32(26).string(message.tool);
+    }
+    if (message.argsJson.length !== 0) {
+      writer.uint32(34).bytes(message.argsJson);
+    }
+    if (message.traceparent !== "") {
+      writer.uint32(42).string(message.traceparent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ToolCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseToolCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.run = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.call = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tool = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.argsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ToolCall>, I>>(base?: I): ToolCall {
+    return ToolCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ToolCall>, I>>(object: I): ToolCall {
+    const message = createBaseToolCall();
+    message.run = (object.run !== undefined && object.run !== null) ? BigInt(object.run) : 0n;
+    message.call = object.call ?? 0;
+    message.tool = object.tool ?? "";
+    message.argsJson = object.argsJson ?? Buffer.alloc(0);
+    message.traceparent = object.traceparent ?? "";
+    return message;
+  },
+};
+
+function createBaseToolReply(): ToolReply {
+  return { run: 0n, call: 0, observationJson: Buffer.alloc(0) };
+}
+
+export const ToolReply: MessageFns<ToolReply> = {
+  encode(message: ToolReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== 0n) {
+      if (BigInt.asUintN(64, message.run) !== message.run) {
+        throw new globalThis.Error("value provided for field message.run of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.run);
+    }
+    if (message.call !== 0) {
+      writer.uint32(16).uint32(message.call);
+    }
+    if (message.observationJson.length !== 0) {
+      writer.uint32(26).bytes(message.observationJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ToolReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseToolReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.run = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.call = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.observationJson = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ToolReply>, I>>(base?: I): ToolReply {
+    return ToolReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ToolReply>, I>>(object: I): ToolReply {
+    const message = createBaseToolReply();
+    message.run = (object.run !== undefined && object.run !== null) ? BigInt(object.run) : 0n;
+    message.call = object.call ?? 0;
+    message.observationJson = object.observationJson ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseRetiring(): Retiring {
+  return {};
+}
+
+export const Retiring: MessageFns<Retiring> = {
+  encode(_: Retiring, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Retiring {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetiring();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Retiring>, I>>(base?: I): Retiring {
+    return Retiring.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Retiring>, I>>(_: I): Retiring {
+    const message = createBaseRetiring();
     return message;
   },
 };
@@ -3279,7 +3807,7 @@ export const CompileProgramRequest: MessageFns<CompileProgramRequest> = {
 };
 
 function createBaseCompileProgramResponse(): CompileProgramResponse {
-  return { dspyProgramId: "", dialect: undefined, error: undefined };
+  return { dspyProgramId: "", dialect: undefined, error: undefined, planJson: Buffer.alloc(0), planFault: "", lane: 0 };
 }
 
 export const CompileProgramResponse: MessageFns<CompileProgramResponse> = {
@@ -3292,6 +3820,15 @@ export const CompileProgramResponse: MessageFns<CompileProgramResponse> = {
     }
     if (message.error !== undefined) {
       ModuleFault.encode(message.error, writer.uint32(26).fork()).join();
+    }
+    if (message.planJson.length !== 0) {
+      writer.uint32(34).bytes(message.planJson);
+    }
+    if (message.planFault !== "") {
+      writer.uint32(42).string(message.planFault);
+    }
+    if (message.lane !== 0) {
+      writer.uint32(80).int32(message.lane);
     }
     return writer;
   },
@@ -3333,6 +3870,30 @@ export const CompileProgramResponse: MessageFns<CompileProgramResponse> = {
             message.error = ModuleFault.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.planJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.planFault = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.lane = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3354,6 +3915,570 @@ export const CompileProgramResponse: MessageFns<CompileProgramResponse> = {
     message.dialect = (object.dialect !== undefined && object.dialect !== null)
       ? Dialect.fromPartial(object.dialect)
       : undefined;
+    message.error = (object.error !== undefined && object.error !== null)
+      ? ModuleFault.fromPartial(object.error)
+      : undefined;
+    message.planJson = object.planJson ?? Buffer.alloc(0);
+    message.planFault = object.planFault ?? "";
+    message.lane = object.lane ?? 0;
+    return message;
+  },
+};
+
+function createBaseParseCompletionRequest(): ParseCompletionRequest {
+  return { program: undefined, predictor: "", promptAdapter: "", replyJson: Buffer.alloc(0) };
+}
+
+export const ParseCompletionRequest: MessageFns<ParseCompletionRequest> = {
+  encode(message: ParseCompletionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== undefined) {
+      ProgramDefinition.encode(message.program, writer.uint32(10).fork()).join();
+    }
+    if (message.predictor !== "") {
+      writer.uint32(18).string(message.predictor);
+    }
+    if (message.promptAdapter !== "") {
+      writer.uint32(26).string(message.promptAdapter);
+    }
+    if (message.replyJson.length !== 0) {
+      writer.uint32(34).bytes(message.replyJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ParseCompletionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseParseCompletionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = ProgramDefinition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.predictor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.promptAdapter = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.replyJson = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ParseCompletionRequest>, I>>(base?: I): ParseCompletionRequest {
+    return ParseCompletionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ParseCompletionRequest>, I>>(object: I): ParseCompletionRequest {
+    const message = createBaseParseCompletionRequest();
+    message.program = (object.program !== undefined && object.program !== null)
+      ? ProgramDefinition.fromPartial(object.program)
+      : undefined;
+    message.predictor = object.predictor ?? "";
+    message.promptAdapter = object.promptAdapter ?? "";
+    message.replyJson = object.replyJson ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseParseCompletionResponse(): ParseCompletionResponse {
+  return { outcome: undefined };
+}
+
+export const ParseCompletionResponse: MessageFns<ParseCompletionResponse> = {
+  encode(message: ParseCompletionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.outcome?.$case) {
+      case "outputs":
+        ParsedOutputs.encode(message.outcome.value, writer.uint32(10).fork()).join();
+        break;
+      case "error":
+        ParseFault.encode(message.outcome.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ParseCompletionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseParseCompletionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = { $case: "outputs", value: ParsedOutputs.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outcome = { $case: "error", value: ParseFault.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ParseCompletionResponse>, I>>(base?: I): ParseCompletionResponse {
+    return ParseCompletionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ParseCompletionResponse>, I>>(object: I): ParseCompletionResponse {
+    const message = createBaseParseCompletionResponse();
+    switch (object.outcome?.$case) {
+      case "outputs": {
+        if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
+          message.outcome = { $case: "outputs", value: ParsedOutputs.fromPartial(object.outcome.value) };
+        }
+        break;
+      }
+      case "error": {
+        if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
+          message.outcome = { $case: "error", value: ParseFault.fromPartial(object.outcome.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseParsedOutputs(): ParsedOutputs {
+  return { outputsJson: Buffer.alloc(0), marks: [] };
+}
+
+export const ParsedOutputs: MessageFns<ParsedOutputs> = {
+  encode(message: ParsedOutputs, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outputsJson.length !== 0) {
+      writer.uint32(10).bytes(message.outputsJson);
+    }
+    for (const v of message.marks) {
+      ValueMark.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ParsedOutputs {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseParsedOutputs();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outputsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.marks.push(ValueMark.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ParsedOutputs>, I>>(base?: I): ParsedOutputs {
+    return ParsedOutputs.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ParsedOutputs>, I>>(object: I): ParsedOutputs {
+    const message = createBaseParsedOutputs();
+    message.outputsJson = object.outputsJson ?? Buffer.alloc(0);
+    message.marks = object.marks?.map((e) => ValueMark.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseValueMark(): ValueMark {
+  return { pathJson: Buffer.alloc(0), kind: "" };
+}
+
+export const ValueMark: MessageFns<ValueMark> = {
+  encode(message: ValueMark, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pathJson.length !== 0) {
+      writer.uint32(10).bytes(message.pathJson);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ValueMark {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseValueMark();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pathJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ValueMark>, I>>(base?: I): ValueMark {
+    return ValueMark.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ValueMark>, I>>(object: I): ValueMark {
+    const message = createBaseValueMark();
+    message.pathJson = object.pathJson ?? Buffer.alloc(0);
+    message.kind = object.kind ?? "";
+    return message;
+  },
+};
+
+function createBaseParseFault(): ParseFault {
+  return { pythonType: "", kind: "", fields: [], message: "" };
+}
+
+export const ParseFault: MessageFns<ParseFault> = {
+  encode(message: ParseFault, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pythonType !== "") {
+      writer.uint32(10).string(message.pythonType);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    for (const v of message.fields) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ParseFault {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseParseFault();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pythonType = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.fields.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ParseFault>, I>>(base?: I): ParseFault {
+    return ParseFault.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ParseFault>, I>>(object: I): ParseFault {
+    const message = createBaseParseFault();
+    message.pythonType = object.pythonType ?? "";
+    message.kind = object.kind ?? "";
+    message.fields = object.fields?.map((e) => e) || [];
+    message.message = object.message ?? "";
+    return message;
+  },
+};
+
+function createBaseRenderPromptRequest(): RenderPromptRequest {
+  return { program: undefined, predictor: "", promptAdapter: "", inputsJson: Buffer.alloc(0) };
+}
+
+export const RenderPromptRequest: MessageFns<RenderPromptRequest> = {
+  encode(message: RenderPromptRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== undefined) {
+      ProgramDefinition.encode(message.program, writer.uint32(10).fork()).join();
+    }
+    if (message.predictor !== "") {
+      writer.uint32(18).string(message.predictor);
+    }
+    if (message.promptAdapter !== "") {
+      writer.uint32(26).string(message.promptAdapter);
+    }
+    if (message.inputsJson.length !== 0) {
+      writer.uint32(34).bytes(message.inputsJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenderPromptRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenderPromptRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = ProgramDefinition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.predictor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.promptAdapter = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.inputsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RenderPromptRequest>, I>>(base?: I): RenderPromptRequest {
+    return RenderPromptRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RenderPromptRequest>, I>>(object: I): RenderPromptRequest {
+    const message = createBaseRenderPromptRequest();
+    message.program = (object.program !== undefined && object.program !== null)
+      ? ProgramDefinition.fromPartial(object.program)
+      : undefined;
+    message.predictor = object.predictor ?? "";
+    message.promptAdapter = object.promptAdapter ?? "";
+    message.inputsJson = object.inputsJson ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseRenderPromptResponse(): RenderPromptResponse {
+  return { messagesJson: Buffer.alloc(0), error: undefined };
+}
+
+export const RenderPromptResponse: MessageFns<RenderPromptResponse> = {
+  encode(message: RenderPromptResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messagesJson.length !== 0) {
+      writer.uint32(10).bytes(message.messagesJson);
+    }
+    if (message.error !== undefined) {
+      ModuleFault.encode(message.error, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenderPromptResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenderPromptResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messagesJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.error = ModuleFault.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RenderPromptResponse>, I>>(base?: I): RenderPromptResponse {
+    return RenderPromptResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RenderPromptResponse>, I>>(object: I): RenderPromptResponse {
+    const message = createBaseRenderPromptResponse();
+    message.messagesJson = object.messagesJson ?? Buffer.alloc(0);
     message.error = (object.error !== undefined && object.error !== null)
       ? ModuleFault.fromPartial(object.error)
       : undefined;
@@ -3579,11 +4704,14 @@ export const DescribeModuleResponse: MessageFns<DescribeModuleResponse> = {
 };
 
 function createBaseGetPoolRequest(): GetPoolRequest {
-  return {};
+  return { soloWaiting: 0 };
 }
 
 export const GetPoolRequest: MessageFns<GetPoolRequest> = {
-  encode(_: GetPoolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: GetPoolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.soloWaiting !== 0) {
+      writer.uint32(8).uint32(message.soloWaiting);
+    }
     return writer;
   },
 
@@ -3600,6 +4728,14 @@ export const GetPoolRequest: MessageFns<GetPoolRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.soloWaiting = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3615,14 +4751,23 @@ export const GetPoolRequest: MessageFns<GetPoolRequest> = {
   create<I extends Exact<DeepPartial<GetPoolRequest>, I>>(base?: I): GetPoolRequest {
     return GetPoolRequest.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<GetPoolRequest>, I>>(_: I): GetPoolRequest {
+  fromPartial<I extends Exact<DeepPartial<GetPoolRequest>, I>>(object: I): GetPoolRequest {
     const message = createBaseGetPoolRequest();
+    message.soloWaiting = object.soloWaiting ?? 0;
     return message;
   },
 };
 
 function createBaseGetPoolResponse(): GetPoolResponse {
-  return { workers: [], moduleNames: [], dialect: undefined };
+  return {
+    workers: [],
+    moduleNames: [],
+    dialect: undefined,
+    sharedModuleNames: [],
+    restarts: 0n,
+    recycled: 0n,
+    lost: 0n,
+  };
 }
 
 export const GetPoolResponse: MessageFns<GetPoolResponse> = {
@@ -3635,6 +4780,27 @@ export const GetPoolResponse: MessageFns<GetPoolResponse> = {
     }
     if (message.dialect !== undefined) {
       Dialect.encode(message.dialect, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.sharedModuleNames) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.restarts !== 0n) {
+      if (BigInt.asUintN(64, message.restarts) !== message.restarts) {
+        throw new globalThis.Error("value provided for field message.restarts of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.restarts);
+    }
+    if (message.recycled !== 0n) {
+      if (BigInt.asUintN(64, message.recycled) !== message.recycled) {
+        throw new globalThis.Error("value provided for field message.recycled of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.recycled);
+    }
+    if (message.lost !== 0n) {
+      if (BigInt.asUintN(64, message.lost) !== message.lost) {
+        throw new globalThis.Error("value provided for field message.lost of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.lost);
     }
     return writer;
   },
@@ -3676,6 +4842,38 @@ export const GetPoolResponse: MessageFns<GetPoolResponse> = {
             message.dialect = Dialect.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sharedModuleNames.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.restarts = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.recycled = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.lost = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3698,12 +4896,16 @@ export const GetPoolResponse: MessageFns<GetPoolResponse> = {
     message.dialect = (object.dialect !== undefined && object.dialect !== null)
       ? Dialect.fromPartial(object.dialect)
       : undefined;
+    message.sharedModuleNames = object.sharedModuleNames?.map((e) => e) || [];
+    message.restarts = (object.restarts !== undefined && object.restarts !== null) ? BigInt(object.restarts) : 0n;
+    message.recycled = (object.recycled !== undefined && object.recycled !== null) ? BigInt(object.recycled) : 0n;
+    message.lost = (object.lost !== undefined && object.lost !== null) ? BigInt(object.lost) : 0n;
     return message;
   },
 };
 
 function createBaseWorker(): Worker {
-  return { worker: "", pid: 0, address: "", state: 0, starts: 0 };
+  return { worker: "", pid: 0, address: "", state: 0, starts: 0, lane: 0, inFlight: 0, rssBytes: 0n, runs: 0n };
 }
 
 export const Worker: MessageFns<Worker> = {
@@ -3722,6 +4924,24 @@ export const Worker: MessageFns<Worker> = {
     }
     if (message.starts !== 0) {
       writer.uint32(40).uint32(message.starts);
+    }
+    if (message.lane !== 0) {
+      writer.uint32(48).int32(message.lane);
+    }
+    if (message.inFlight !== 0) {
+      writer.uint32(56).uint32(message.inFlight);
+    }
+    if (message.rssBytes !== 0n) {
+      if (BigInt.asUintN(64, message.rssBytes) !== message.rssBytes) {
+        throw new globalThis.Error("value provided for field message.rssBytes of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.rssBytes);
+    }
+    if (message.runs !== 0n) {
+      if (BigInt.asUintN(64, message.runs) !== message.runs) {
+        throw new globalThis.Error("value provided for field message.runs of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.runs);
     }
     return writer;
   },
@@ -3779,6 +4999,38 @@ export const Worker: MessageFns<Worker> = {
             message.starts = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lane = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.inFlight = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.rssBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.runs = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3801,6 +5053,326 @@ export const Worker: MessageFns<Worker> = {
     message.address = object.address ?? "";
     message.state = object.state ?? 0;
     message.starts = object.starts ?? 0;
+    message.lane = object.lane ?? 0;
+    message.inFlight = object.inFlight ?? 0;
+    message.rssBytes = (object.rssBytes !== undefined && object.rssBytes !== null) ? BigInt(object.rssBytes) : 0n;
+    message.runs = (object.runs !== undefined && object.runs !== null) ? BigInt(object.runs) : 0n;
+    return message;
+  },
+};
+
+function createBaseQueryRequest(): QueryRequest {
+  return { resource: "", action: "", filters: [], sorts: [], limit: 0, offset: 0, argumentsJson: Buffer.alloc(0) };
+}
+
+export const QueryRequest: MessageFns<QueryRequest> = {
+  encode(message: QueryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.resource !== "") {
+      writer.uint32(10).string(message.resource);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    for (const v of message.filters) {
+      QueryFilter.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.sorts) {
+      QuerySort.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.limit !== 0) {
+      writer.uint32(40).uint32(message.limit);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(48).uint32(message.offset);
+    }
+    if (message.argumentsJson.length !== 0) {
+      writer.uint32(58).bytes(message.argumentsJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.resource = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.filters.push(QueryFilter.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sorts.push(QuerySort.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.offset = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.argumentsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<QueryRequest>, I>>(base?: I): QueryRequest {
+    return QueryRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<QueryRequest>, I>>(object: I): QueryRequest {
+    const message = createBaseQueryRequest();
+    message.resource = object.resource ?? "";
+    message.action = object.action ?? "";
+    message.filters = object.filters?.map((e) => QueryFilter.fromPartial(e)) || [];
+    message.sorts = object.sorts?.map((e) => QuerySort.fromPartial(e)) || [];
+    message.limit = object.limit ?? 0;
+    message.offset = object.offset ?? 0;
+    message.argumentsJson = object.argumentsJson ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseQueryFilter(): QueryFilter {
+  return { field: "", valueJson: Buffer.alloc(0) };
+}
+
+export const QueryFilter: MessageFns<QueryFilter> = {
+  encode(message: QueryFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.valueJson.length !== 0) {
+      writer.uint32(18).bytes(message.valueJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueryFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueryFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.valueJson = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<QueryFilter>, I>>(base?: I): QueryFilter {
+    return QueryFilter.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<QueryFilter>, I>>(object: I): QueryFilter {
+    const message = createBaseQueryFilter();
+    message.field = object.field ?? "";
+    message.valueJson = object.valueJson ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseQuerySort(): QuerySort {
+  return { field: "", descending: false };
+}
+
+export const QuerySort: MessageFns<QuerySort> = {
+  encode(message: QuerySort, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.descending !== false) {
+      writer.uint32(16).bool(message.descending);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QuerySort {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQuerySort();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.descending = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<QuerySort>, I>>(base?: I): QuerySort {
+    return QuerySort.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<QuerySort>, I>>(object: I): QuerySort {
+    const message = createBaseQuerySort();
+    message.field = object.field ?? "";
+    message.descending = object.descending ?? false;
+    return message;
+  },
+};
+
+function createBaseQueryResponse(): QueryResponse {
+  return { rowsJson: [] };
+}
+
+export const QueryResponse: MessageFns<QueryResponse> = {
+  encode(message: QueryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rowsJson) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueryResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rowsJson.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<QueryResponse>, I>>(base?: I): QueryResponse {
+    return QueryResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<QueryResponse>, I>>(object: I): QueryResponse {
+    const message = createBaseQueryResponse();
+    message.rowsJson = object.rowsJson?.map((e) => e) || [];
     return message;
   },
 };
@@ -3841,6 +5413,39 @@ export const SidecarServiceService = {
     responseDeserialize: (value: Buffer): CompileProgramResponse => CompileProgramResponse.decode(value),
   },
   /**
+   * Reads one reply of a model as DSPy does. For replies that the native engine does not read itself, because JSON repair
+   * or a coercion decides them. A reply that cannot be read is a normal answer with `error` set. Repeatable.
+   *
+   * Fails with INVALID_ARGUMENT for a program that cannot be built, and UNAVAILABLE without a worker.
+   */
+  parseCompletion: {
+    path: "/signet.sidecar.v1.SidecarService/ParseCompletion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ParseCompletionRequest): Buffer =>
+      Buffer.from(ParseCompletionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ParseCompletionRequest => ParseCompletionRequest.decode(value),
+    responseSerialize: (value: ParseCompletionResponse): Buffer =>
+      Buffer.from(ParseCompletionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ParseCompletionResponse => ParseCompletionResponse.decode(value),
+  },
+  /**
+   * Shows the messages that a predictor would send first, for inputs that the caller need not have checked: absent ones are
+   * left out, as DSPy does. No language model is called. What DSPy refuses to show is a normal answer with `error` set.
+   *
+   * Fails with INVALID_ARGUMENT for a program that cannot be built, and UNAVAILABLE without a worker.
+   */
+  renderPrompt: {
+    path: "/signet.sidecar.v1.SidecarService/RenderPrompt" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenderPromptRequest): Buffer => Buffer.from(RenderPromptRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenderPromptRequest => RenderPromptRequest.decode(value),
+    responseSerialize: (value: RenderPromptResponse): Buffer =>
+      Buffer.from(RenderPromptResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenderPromptResponse => RenderPromptResponse.decode(value),
+  },
+  /**
    * Looks at one name of the allow-list: the fields that the signature class behind it declares, or why it could not be
    * read. A name outside the allow-list is a normal answer with `error` set; nothing else is ever imported.
    */
@@ -3865,6 +5470,20 @@ export const SidecarServiceService = {
     responseSerialize: (value: GetPoolResponse): Buffer => Buffer.from(GetPoolResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetPoolResponse => GetPoolResponse.decode(value),
   },
+  /**
+   * Reads what the sidecar holds, as rows: the resource `modules` (the names of the allow-list) with the action `read`. Repeatable.
+   *
+   * Fails with INVALID_ARGUMENT for a resource, action, field or value that there is not.
+   */
+  query: {
+    path: "/signet.sidecar.v1.SidecarService/Query" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: QueryRequest): Buffer => Buffer.from(QueryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): QueryRequest => QueryRequest.decode(value),
+    responseSerialize: (value: QueryResponse): Buffer => Buffer.from(QueryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): QueryResponse => QueryResponse.decode(value),
+  },
 } as const;
 
 export interface SidecarServiceServer extends UntypedServiceImplementation {
@@ -3879,12 +5498,32 @@ export interface SidecarServiceServer extends UntypedServiceImplementation {
    */
   compileProgram: handleUnaryCall<CompileProgramRequest, CompileProgramResponse>;
   /**
+   * Reads one reply of a model as DSPy does. For replies that the native engine does not read itself, because JSON repair
+   * or a coercion decides them. A reply that cannot be read is a normal answer with `error` set. Repeatable.
+   *
+   * Fails with INVALID_ARGUMENT for a program that cannot be built, and UNAVAILABLE without a worker.
+   */
+  parseCompletion: handleUnaryCall<ParseCompletionRequest, ParseCompletionResponse>;
+  /**
+   * Shows the messages that a predictor would send first, for inputs that the caller need not have checked: absent ones are
+   * left out, as DSPy does. No language model is called. What DSPy refuses to show is a normal answer with `error` set.
+   *
+   * Fails with INVALID_ARGUMENT for a program that cannot be built, and UNAVAILABLE without a worker.
+   */
+  renderPrompt: handleUnaryCall<RenderPromptRequest, RenderPromptResponse>;
+  /**
    * Looks at one name of the allow-list: the fields that the signature class behind it declares, or why it could not be
    * read. A name outside the allow-list is a normal answer with `error` set; nothing else is ever imported.
    */
   describeModule: handleUnaryCall<DescribeModuleRequest, DescribeModuleResponse>;
   /** Lists the worker processes as they are now. */
   getPool: handleUnaryCall<GetPoolRequest, GetPoolResponse>;
+  /**
+   * Reads what the sidecar holds, as rows: the resource `modules` (the names of the allow-list) with the action `read`. Repeatable.
+   *
+   * Fails with INVALID_ARGUMENT for a resource, action, field or value that there is not.
+   */
+  query: handleUnaryCall<QueryRequest, QueryResponse>;
 }
 
 export interface SidecarServiceClient extends Client {
@@ -3915,6 +5554,48 @@ export interface SidecarServiceClient extends Client {
     callback: (error: ServiceError | null, response: CompileProgramResponse) => void,
   ): ClientUnaryCall;
   /**
+   * Reads one reply of a model as DSPy does. For replies that the native engine does not read itself, because JSON repair
+   * or a coercion decides them. A reply that cannot be read is a normal answer with `error` set. Repeatable.
+   *
+   * Fails with INVALID_ARGUMENT for a program that cannot be built, and UNAVAILABLE without a worker.
+   */
+  parseCompletion(
+    request: ParseCompletionRequest,
+    callback: (error: ServiceError | null, response: ParseCompletionResponse) => void,
+  ): ClientUnaryCall;
+  parseCompletion(
+    request: ParseCompletionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ParseCompletionResponse) => void,
+  ): ClientUnaryCall;
+  parseCompletion(
+    request: ParseCompletionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ParseCompletionResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Shows the messages that a predictor would send first, for inputs that the caller need not have checked: absent ones are
+   * left out, as DSPy does. No language model is called. What DSPy refuses to show is a normal answer with `error` set.
+   *
+   * Fails with INVALID_ARGUMENT for a program that cannot be built, and UNAVAILABLE without a worker.
+   */
+  renderPrompt(
+    request: RenderPromptRequest,
+    callback: (error: ServiceError | null, response: RenderPromptResponse) => void,
+  ): ClientUnaryCall;
+  renderPrompt(
+    request: RenderPromptRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenderPromptResponse) => void,
+  ): ClientUnaryCall;
+  renderPrompt(
+    request: RenderPromptRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenderPromptResponse) => void,
+  ): ClientUnaryCall;
+  /**
    * Looks at one name of the allow-list: the fields that the signature class behind it declares, or why it could not be
    * read. A name outside the allow-list is a normal answer with `error` set; nothing else is ever imported.
    */
@@ -3948,6 +5629,26 @@ export interface SidecarServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetPoolResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Reads what the sidecar holds, as rows: the resource `modules` (the names of the allow-list) with the action `read`. Repeatable.
+   *
+   * Fails with INVALID_ARGUMENT for a resource, action, field or value that there is not.
+   */
+  query(
+    request: QueryRequest,
+    callback: (error: ServiceError | null, response: QueryResponse) => void,
+  ): ClientUnaryCall;
+  query(
+    request: QueryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: QueryResponse) => void,
+  ): ClientUnaryCall;
+  query(
+    request: QueryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: QueryResponse) => void,
   ): ClientUnaryCall;
 }
 
