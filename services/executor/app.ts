@@ -151,7 +151,10 @@ async function drain(
   const handedBack = deps.runner.close(graceMs);
   const timer = setTimeout(() => {
     void deps.gate.close(0);
-    for (const live of deps.live.all()) live.abort(cancelled());
+    // Not before detached ones are handed back: what is aborted under our lease would end.
+    void handedBack.then(() => {
+      for (const live of deps.live.all()) live.abort(cancelled());
+    });
   }, graceMs);
   await Promise.all([emptied, handedBack]);
   clearTimeout(timer);

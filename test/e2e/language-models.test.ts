@@ -207,6 +207,8 @@ describe('language models at the doors', () => {
     await eventually(async () => {
       const answer = await stack.http.post(`${path}/${slug}:check`, { timeoutMs: '300' });
       expect(answer.body.reason).not.toBe('LM_NOT_FOUND');
+      // The executor asks the new address.
+      if (apiBase === lm.url) expect(lm.calls).toBeGreaterThan(0);
     });
     lm.reset();
   }

@@ -10,7 +10,7 @@ import { type Stack, startStack } from '../support/stack.ts';
 const missing = whyNoPython();
 if (missing !== undefined) console.warn(`plans made anew are left out: ${missing}`);
 
-const REPLY = "[[ ## a ## ]]\n{'one': 1, 'two': 2,}\n\n[[ ## completed ## ]]";
+const REPLY = "[[ ## a ## ]]\n{one: 1, 'two': 2\n\n[[ ## completed ## ]]";
 
 describe.skipIf(missing !== undefined)('the plan of a version', { timeout: 90_000 }, () => {
   let stack: Stack;

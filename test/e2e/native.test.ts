@@ -71,7 +71,7 @@ describe.skipIf(missing !== undefined)('the native engine', () => {
 
   it('has DSPy read a reply in doubt, and says so', async () => {
     const { slug } = await readyProgram(stack, { adapterType: 'python_port', signatureSpec: 'q -> a: dict[str, int]' });
-    const reply = "[[ ## a ## ]]\n{'one': 1, 'two': 2,}\n\n[[ ## completed ## ]]";
+    const reply = "[[ ## a ## ]]\n{one: 1, 'two': 2\n\n[[ ## completed ## ]]";
     const run = async (engine: string) => {
       lm.enqueue({ kind: 'text', text: reply });
       return demand(await execute(slug, engine, { q: 'count' }), 200);

@@ -3,6 +3,7 @@ import type { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
 import type { Catalog, LookupContext } from '../catalog/catalog.ts';
+import { isRegistryAway } from '../catalog/catalog.ts';
 import type { Outcome, RegistryClient, RegistryProgram, Transition } from '../catalog/registry.grpc.ts';
 import { compileProgram } from '../catalog/served-program.ts';
 import { chooseEngine, type Engines } from '../engine/choose-engine.ts';
@@ -18,6 +19,8 @@ export type InitializeDeps = {
 
 const prepareMaxMs = 60_000;
 const finishMaxMs = 15_000;
+const finishWaitMs = 30_000;
+const finishLookMs = 250;
 const renewMs = 20_000;
 const engineWaitMs = 15_000;
 const engineLookMs = 200;
@@ -42,13 +45,36 @@ export async function initializeProgram(
   }, renewMs);
   try {
     const outcome = await prepare(deps, transition, settling);
-    const done = await deps.registry.finish(transition, outcome, { ...settling, deadlineMs: Date.now() + finishMaxMs });
+    const done = await finishPatiently(deps, transition, outcome, settling);
     await deps.catalog
       .readAfresh(transition.program.programId, { ...settling, deadlineMs: Date.now() + finishMaxMs })
       .catch(() => undefined);
     return done;
   } finally {
     clearInterval(renewals);
+  }
+}
+
+// A registry that restarts meanwhile is waited for: what was prepared should not be prepared again.
+async function finishPatiently(
+  deps: InitializeDeps,
+  transition: Transition,
+  outcome: Outcome,
+  settling: Pick<CallContext, 'signal' | 'trace' | 'principal'>,
+): Promise<RegistryProgram> {
+  const latestMs = Date.now() + finishWaitMs;
+  let away: unknown;
+  for (;;) {
+    try {
+      return await deps.registry.finish(transition, outcome, { ...settling, deadlineMs: Date.now() + finishMaxMs });
+    } catch (error) {
+      const { reason } = normalizeError(error);
+      // It may have been written although nobody answered: then the token is used up.
+      if (reason === 'STATE_FORBIDS' && away !== undefined) throw away;
+      if (!isRegistryAway(reason) || Date.now() >= latestMs) throw error;
+      away ??= error;
+      await new Promise((resolve) => setTimeout(resolve, finishLookMs));
+    }
   }
 }
 
