@@ -2,7 +2,6 @@ import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import type { JsonObject } from '@signet/signature/json.ts';
 import { LRUCache } from 'lru-cache';
-import { Breaker } from '../lm/breaker.ts';
 import { type AdapterType, chooseEngine, type Engines, requireEngine } from './choose-engine.ts';
 import {
   type Engine,
@@ -14,6 +13,7 @@ import {
   type RoutingStrategy,
   type RunContext,
 } from './engine.ts';
+import { EngineBreaker } from './engine-breaker.ts';
 import { EngineRecord } from './engine-record.ts';
 
 /** What decides where a program may run. */
@@ -138,46 +138,6 @@ function strategyOf(program: Routed, wish: RoutingWish): RoutingStrategy {
 function whyNot(name: EngineName, { planJson, nativeFault }: EngineProgram): string | undefined {
   if (name !== 'native' || planJson !== '') return undefined;
   return nativeFault === '' ? 'the version has no prompt plan' : nativeFault;
-}
-
-/** Keeps calls from an engine that is not there, until 30 s have passed or it says that it is back. */
-class EngineBreaker {
-  readonly #engine: Engine;
-  readonly #breaker: Breaker;
-  #wasReady = true;
-
-  constructor(engine: Engine, nowMs: (() => number) | undefined) {
-    this.#engine = engine;
-    this.#breaker = new Breaker(nowMs === undefined ? {} : { nowMs });
-  }
-
-  /** Milliseconds until it is worth asking; undefined if it may be asked now. */
-  waitMs(): number | undefined {
-    const waitMs = this.#breaker.waitMs();
-    if (waitMs === undefined || this.#wasReady || !this.#engine.ready()) return waitMs;
-    this.#breaker.succeed();
-    return undefined;
-  }
-
-  enter(): void {
-    this.#breaker.enter();
-  }
-
-  /** The engine was there, whatever the run came to. */
-  answered(): void {
-    this.#breaker.succeed();
-  }
-
-  /** The engine was not there. */
-  missing(): void {
-    this.#wasReady = this.#engine.ready();
-    this.#breaker.fail();
-  }
-
-  /** The run tells nothing about the engine. */
-  leave(): void {
-    this.#breaker.leave();
-  }
 }
 
 type Plan = { readonly strategy: RoutingStrategy; readonly notes: readonly string[]; readonly preferred: EngineName };
