@@ -8,20 +8,21 @@ const range = (prefix: string, from: number, to: number): string[] =>
 const LANDED = [
   ...range('DOM', 1, 7),
   ...range('SIG', 1, 22),
-  ...range('PRG', 1, 17),
-  ...range('PRG', 24, 26),
-  ...range('EXE', 1, 9),
-  ...range('EXE', 12, 15),
+  ...range('PRG', 1, 26),
+  ...range('EXE', 1, 15),
   ...range('MOD', 1, 8),
   ...range('EXT', 1, 5),
   ...range('HDL', 1, 6),
   ...range('ADP', 1, 3),
-  ...['POL-01', 'POL-03', 'POL-04', 'ERR-01', 'ERR-02', 'ERR-03'],
+  ...range('PIP', 1, 8),
+  ...range('OPT', 1, 5),
+  ...range('PRF', 1, 2),
+  ...['POL-01', 'POL-02', 'POL-03', 'POL-04', 'ERR-01', 'ERR-02', 'ERR-03'],
   ...range('MIG', 1, 4),
   ...range('QUA', 1, 6),
   ...range('TEL', 1, 3),
   ...range('TST', 1, 3),
-  ...['C-7', 'C-12', 'C-17', 'C-19'],
+  ...['C-3', 'C-7', 'C-12', 'C-13', 'C-14', 'C-15', 'C-16', 'C-17', 'C-18', 'C-19', 'C-23'],
 ];
 
 describe('requirements that have landed', () => {

@@ -25,6 +25,14 @@ Examples:
   signet run qa -i question='Who wrote it?' -i context='["Ada wrote it."]' --stream
   signet executions list --filter 'status = failed' --json
   signet tail --program qa
+  signet batches upload --program qa --file rows.csv       every row of a file, nobody waits
+  signet batches results ID --format csv --output results.csv
+  signet programs batch-execute qa < items.ndjson          results as they finish
+  signet datasets import held-out --file examples.csv      one new version of the dataset
+  signet programs evaluate qa --dataset held-out --metric '{"kind":"exact_match"}'
+  signet programs optimize qa --type bootstrap --dataset held-out --metric '{"kind":"exact_match"}'
+  signet optimization-jobs watch ID                        until it has ended
+  signet programs promote qa 2 --evaluate                  through the program's gate
 `;
 
 /** Runs the command line on a terminal and gives its exit code. `root` is the folder of the installation. */

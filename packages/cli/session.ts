@@ -36,7 +36,10 @@ export const sharedOptions: readonly Option[] = [
   ),
   new Option('--tls', 'encrypt the connection'),
   new Option('--ca <file>', 'certificate of the authority to trust, in PEM'),
-  new Option('--timeout <duration>', 'give up after this long, such as 500ms, 30s or 5m (default: 60s)'),
+  new Option(
+    '--timeout <duration>',
+    'give up after this long, such as 500ms, 30s or 5m (default: 60s; none for streams)',
+  ),
   new Option('--json', 'print JSON'),
 ];
 

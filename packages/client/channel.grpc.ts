@@ -1,7 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, type ClientReadableStream, Metadata, type MethodDefinition, status } from '@grpc/grpc-js';
+import {
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  Metadata,
+  type MethodDefinition,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import { bearerOf, type Connection, channelOf } from './connection.ts';
 import { type Repeatable, repeatableOf, repeatDelayMs, withRequestId } from './repeat.ts';
+import { type Many, sendRequests } from './request-stream.ts';
 import { SignetError, toSignetError } from './signet-error.ts';
 
 /** What one call may be told besides its request. */
@@ -95,6 +104,72 @@ export class Channel {
     }
   }
 
+  /** Calls a method with requests as they come, and gives its one answer. Nothing of it is repeated. Throws SignetError, or what the requests break with. */
+  upload<Req extends object, Res>(
+    method: MethodDefinition<Req, Res>,
+    requests: Many<Req>,
+    options: CallOptions = {},
+  ): Promise<Res> {
+    return new Promise((resolve, reject) => {
+      const { signal } = options;
+      if (signal?.aborted) return reject(cancelled(signal));
+      let broken: { readonly error: unknown } | undefined;
+      const call = this.client.makeClientStreamRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        this.metadata(options),
+        deadlineOf(options),
+        (error, response) => {
+          signal?.removeEventListener('abort', abort);
+          if (broken !== undefined) reject(broken.error);
+          else if (error === null) resolve(response as Res);
+          else reject(signal?.aborted ? cancelled(signal) : toSignetError(error));
+        },
+      );
+      const abort = (): void => call.cancel();
+      signal?.addEventListener('abort', abort, { once: true });
+      sendRequests(call, requests).catch((error: unknown) => {
+        broken = { error };
+        call.cancel();
+      });
+    });
+  }
+
+  /** Calls a method with requests as they come, and gives its answers as they come; leaving the iteration, or the signal, ends the call. */
+  async *duplex<Req extends object, Res>(
+    method: MethodDefinition<Req, Res>,
+    requests: Many<Req>,
+    options: CallOptions = {},
+  ): AsyncGenerator<Res, void, undefined> {
+    const { signal } = options;
+    if (signal?.aborted) throw cancelled(signal);
+    const call: ClientDuplexStream<Req, never> = this.client.makeBidiStreamRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize as (bytes: Buffer) => never,
+      this.metadata(options),
+      deadlineOf(options),
+    );
+    let broken: { readonly error: unknown } | undefined;
+    const abort = (): void => call.cancel();
+    signal?.addEventListener('abort', abort, { once: true });
+    sendRequests(call, requests).catch((error: unknown) => {
+      broken = { error };
+      call.cancel();
+    });
+    try {
+      for await (const message of call) yield message;
+    } catch (error) {
+      if (broken !== undefined) throw broken.error;
+      throw signal?.aborted ? cancelled(signal) : toSignetError(error as ServiceError);
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      call.on('error', () => undefined);
+      call.cancel();
+    }
+  }
+
   /** Closes the connection; calls under way end as they would. */
   close(): void {
     this.client.close();
@@ -176,6 +251,10 @@ export class Channel {
       throw cancelled(state.signal);
     });
   }
+}
+
+function deadlineOf({ timeoutMs }: CallOptions): { deadline?: number } {
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
 }
 
 type RepeatState = {

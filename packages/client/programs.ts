@@ -1,9 +1,11 @@
 import type { ProgramStats } from '@signet/proto/gen/signet/v1/execution_service.ts';
 import { type Program, ProgramConfiguration } from '@signet/proto/gen/signet/v1/program.ts';
+import { type BatchExecuteOptions, type BatchResult, batchExecute } from './batch-execute.ts';
 import type { CallOptions } from './channel.grpc.ts';
 import type { Execution, ExecutionEvent, ExecutionResult, RunOptions } from './execution.ts';
 import type { JsonObject } from './json.ts';
 import { toPayload } from './payload.ts';
+import type { Many } from './request-stream.ts';
 import type { Services } from './services.ts';
 import { type AdapterTypeName, fromEvent, fromExecution, fromResult, toAdapterType, toRunFields } from './wire.ts';
 
@@ -24,6 +26,19 @@ export type NewProgram = {
   readonly labels?: Readonly<Record<string, string>>;
   /** Makes repeats one, for 24 h. Default: one that this call makes. */
   readonly requestId?: string;
+};
+
+/** A program that is to run a pipeline. */
+export type NewPipeline = Pick<
+  NewProgram,
+  'slug' | 'description' | 'adapterType' | 'variables' | 'labels' | 'requestId'
+> & {
+  /** Made of the modules' names if absent. */
+  readonly name?: string;
+  /** Ids or names of registered modules, at least one. */
+  readonly modules: readonly string[];
+  /** The steps, in the short or the full form. */
+  readonly pipelineSpec: object;
 };
 
 /** What a run may be told: how to run, how to call, and the id that makes repeats one. */
@@ -59,6 +74,19 @@ export class Programs {
     return this.create({ ...program, signatureSpec }, options);
   }
 
+  /** Makes a program that runs a pipeline; it is DRAFT. What is wrong with the spec comes as violations, each with its path. */
+  compose(pipeline: NewPipeline, options?: CallOptions): Promise<Program> {
+    const { adapterType, labels, modules, pipelineSpec, ...rest } = pipeline;
+    const request = {
+      ...defined(rest),
+      adapterType: toAdapterType(adapterType),
+      modules: [...modules],
+      pipelineSpec: { ...pipelineSpec },
+      labels: { ...labels },
+    };
+    return this.services.programs.composeProgram(request, options);
+  }
+
   /** Prepares a DRAFT program. It comes back READY, or in ERROR with an `errorMessage`. */
   initialize(program: string, options?: CallOptions): Promise<Program> {
     return this.services.runtime.initializeProgram({ program }, options);
@@ -68,6 +96,12 @@ export class Programs {
   async execute(program: string, inputs: object, options: ExecuteOptions = {}): Promise<ExecutionResult> {
     const request = { program, inputs: toPayload(inputs), ...runFields(options) };
     return fromResult(await this.services.runtime.executeProgram(request, options));
+  }
+
+  /** Runs a program once and waits, a pipeline above all: it goes on behind the last step that ended, whatever process dies. */
+  async run(program: string, inputs: object, options: ExecuteOptions = {}): Promise<ExecutionResult> {
+    const request = { program, inputs: toPayload(inputs), ...runFields(options) };
+    return fromResult(await this.services.runtime.runProgram(request, options));
   }
 
   /** Runs a program once and gives its events as they happen: states, text, then the result. Leaving the iteration ends the run. */
@@ -81,6 +115,11 @@ export class Programs {
       const event = fromEvent(wire);
       if (event !== undefined) yield event;
     }
+  }
+
+  /** Runs a program over many inputs and gives each result as it is there, in any order; one that fails is a result. */
+  batch(program: string, inputs: Many<object>, options?: BatchExecuteOptions): AsyncGenerator<BatchResult, void> {
+    return batchExecute(this.services, program, inputs, options);
   }
 
   /** Starts a run that survives the death of any process, and comes back as soon as it is committed. `timeoutMs` bounds the call alone. */

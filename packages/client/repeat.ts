@@ -4,7 +4,7 @@ import type { SignetError } from './signet-error.ts';
 
 const FIRST_DELAY_MS = 100;
 const DELAY_MAX_MS = 5_000;
-const READS = /^(?:Get|List|Recent|Wait|Watch|Validate|Aggregate|Compare|Export|Render|Count|Search)/;
+const READS = /^(?:Get|List|Recent|Wait|Watch|Validate|Aggregate|Compare|Export|Download|Render|Count|Search)/;
 
 /** How a call may be repeated: `always` for reads, `with_request_id` where an id makes repeats one, else `never`. */
 export type Repeatable = 'always' | 'with_request_id' | 'never';

@@ -1,13 +1,19 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { ApiKeyServiceService } from '@signet/proto/gen/signet/v1/api_key_service.ts';
 import { AuditServiceService } from '@signet/proto/gen/signet/v1/audit_service.ts';
+import { BatchServiceService } from '@signet/proto/gen/signet/v1/batch_service.ts';
+import { DatasetServiceService } from '@signet/proto/gen/signet/v1/dataset_service.ts';
+import { EvaluationServiceService } from '@signet/proto/gen/signet/v1/evaluation_service.ts';
 import { ExecutionServiceService } from '@signet/proto/gen/signet/v1/execution_service.ts';
 import { LanguageModelServiceService } from '@signet/proto/gen/signet/v1/language_model_service.ts';
 import { ModuleServiceService } from '@signet/proto/gen/signet/v1/module_service.ts';
+import { OptimizationServiceService } from '@signet/proto/gen/signet/v1/optimization_service.ts';
+import { OptimizerServiceService } from '@signet/proto/gen/signet/v1/optimizer_service.ts';
 import { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_service.ts';
 import { RuntimeServiceService } from '@signet/proto/gen/signet/v1/runtime_service.ts';
 import { SignatureServiceService } from '@signet/proto/gen/signet/v1/signature_service.ts';
 import type { CallOptions, Channel } from './channel.grpc.ts';
+import type { Many } from './request-stream.ts';
 
 /** Every public service by the name that callers use. */
 export const publicServices = {
@@ -16,6 +22,11 @@ export const publicServices = {
   programs: ProgramServiceService,
   runtime: RuntimeServiceService,
   executions: ExecutionServiceService,
+  batches: BatchServiceService,
+  evaluations: EvaluationServiceService,
+  datasets: DatasetServiceService,
+  optimizers: OptimizerServiceService,
+  optimizations: OptimizationServiceService,
   languageModels: LanguageModelServiceService,
   apiKeys: ApiKeyServiceService,
   audit: AuditServiceService,
@@ -26,9 +37,13 @@ export type Stub<Service> = {
   readonly [Name in keyof Service]: Service[Name] extends {
     readonly requestDeserialize: (bytes: Buffer) => infer Req;
     readonly responseDeserialize: (bytes: Buffer) => infer Res;
+    readonly requestStream: infer Takes;
     readonly responseStream: infer Streams;
   }
-    ? (request: Partial<Req>, options?: CallOptions) => Streams extends true ? AsyncGenerator<Res, void> : Promise<Res>
+    ? (
+        request: Takes extends true ? Many<Partial<Req>> : Partial<Req>,
+        options?: CallOptions,
+      ) => Streams extends true ? AsyncGenerator<Res, void> : Promise<Res>
     : never;
 };
 
@@ -47,9 +62,20 @@ function createStub(channel: Channel, service: object): object {
     methods.map(([name, method]) => [
       name,
       (request: object, options?: CallOptions) => {
-        const whole = { ...method.requestDeserialize(Buffer.alloc(0)), ...request };
+        const complete = (given: object) => ({ ...method.requestDeserialize(Buffer.alloc(0)), ...given });
+        if (method.requestStream) {
+          const requests = completed(request as Many<object>, complete);
+          return method.responseStream
+            ? channel.duplex(method, requests, options)
+            : channel.upload(method, requests, options);
+        }
+        const whole = complete(request);
         return method.responseStream ? channel.stream(method, whole, options) : channel.unary(method, whole, options);
       },
     ]),
   );
+}
+
+async function* completed(requests: Many<object>, complete: (given: object) => object): AsyncGenerator<object, void> {
+  for await (const request of requests) yield complete(request);
 }

@@ -1,6 +1,7 @@
 import type { ProgramStatistics } from '@signet/proto/gen/signet/v1/execution_service.ts';
 import type { Program } from '@signet/proto/gen/signet/v1/program.ts';
 import { type Signature, SignatureStatus } from '@signet/proto/gen/signet/v1/signature.ts';
+import { Batches } from './batches.ts';
 import { type CallDefaults, type CallOptions, Channel } from './channel.grpc.ts';
 import { type Connection, connectionFromEnvironment } from './connection.ts';
 import type { ExecutionResult } from './execution.ts';
@@ -29,6 +30,8 @@ export class SignetClient {
   readonly programs: Programs;
   /** Executions by id. */
   readonly executions: Executions;
+  /** Batches by id. */
+  readonly batches: Batches;
 
   /** Connects when it is first used. Throws TypeError for an address or a key that cannot be one. */
   constructor(options: ClientOptions) {
@@ -36,6 +39,7 @@ export class SignetClient {
     this.services = createServices(this.channel);
     this.programs = new Programs(this.services);
     this.executions = new Executions(this.services);
+    this.batches = new Batches(this.services);
   }
 
   /** A client by what an environment says, such as that of the process, and by what else is given. */

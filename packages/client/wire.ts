@@ -119,7 +119,8 @@ function fromEngine(engine: Engine): EngineName | 'unspecified' {
   return (Object.keys(engines) as EngineName[]).find((name) => engines[name] === engine) ?? 'unspecified';
 }
 
-function fromExecutionError(error: ExecutionError, executionId: string): SignetError {
+/** Why an execution failed. */
+export function fromExecutionError(error: ExecutionError, executionId: string): SignetError {
   return new SignetError(error.reason, error.message, {
     code: status.UNKNOWN,
     metadata: {

@@ -45,8 +45,22 @@ export function encodePrincipal(principal: Principal): string {
   return Buffer.from(JSON.stringify([principal.keyId, principal.name, principal.role])).toString('base64url');
 }
 
+// Callers are few, and each of their calls brings the same text.
+const decoded = new Map<string, Principal>();
+const decodedMax = 1_000;
+
 /** Reads a principal back; undefined if it is not one. */
 export function decodePrincipal(text: string): Principal | undefined {
+  const known = decoded.get(text);
+  if (known !== undefined) return known;
+  const principal = readPrincipal(text);
+  if (principal === undefined) return undefined;
+  if (decoded.size >= decodedMax) decoded.clear();
+  decoded.set(text, principal);
+  return principal;
+}
+
+function readPrincipal(text: string): Principal | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
     if (!Array.isArray(value) || value.length !== 3) return undefined;

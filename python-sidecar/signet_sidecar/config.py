@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+_RAY = re.compile(r"auto|(ray://)?(\[[0-9a-fA-F:]+\]|[^:\s/]+):\d{1,5}")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 _MODULE = re.compile(r"([A-Za-z_][\w.\-]*)=([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)(@shared)?")
 # One variable sets the level of all services; the others know these words.
@@ -36,6 +38,15 @@ class Recycle:
 
 
 @dataclass(frozen=True)
+class Ray:
+    """The cluster for what nobody waits for on the line, and how many shared and solo workers it holds; no address, no cluster."""
+
+    address: str
+    workers: int
+    solo_workers: int
+
+
+@dataclass(frozen=True)
 class Config:
     """What the supervisor and its workers are told."""
 
@@ -43,12 +54,16 @@ class Config:
     port: int
     workers: int
     solo_workers: int
+    optimizers: int
+    optimizer_mib: int
     drain_s: int
     recycle: Recycle
+    ray: Ray
     token: str = field(repr=False)
     python_path: str
     modules: Mapping[str, str]
     shared_modules: frozenset[str]
+    colbert_url: str
     log_level: str
     otlp_endpoint: str
     sampler: str
@@ -69,16 +84,20 @@ def read_config(env: Mapping[str, str]) -> Config:
         port=port,
         workers=workers,
         solo_workers=_whole(env, "SIGNET_SIDECAR_SOLO_WORKERS", workers, (1, 64), faults),
+        optimizers=_whole(env, "SIGNET_SIDECAR_OPTIMIZERS", 1, (0, 64), faults),
+        optimizer_mib=_whole(env, "SIGNET_SIDECAR_OPTIMIZER_MIB", 1_024, (256, 1_048_576), faults),
         drain_s=_whole(env, "SIGNET_SIDECAR_DRAIN_SECONDS", 10, (0, 3_600), faults),
         recycle=Recycle(
             runs=_whole(env, "SIGNET_SIDECAR_RECYCLE_RUNS", 100_000, (0, 1_000_000_000), faults),
             minutes=_whole(env, "SIGNET_SIDECAR_RECYCLE_MINUTES", 720, (0, 525_600), faults),
             mib=_whole(env, "SIGNET_SIDECAR_RECYCLE_MIB", 1_024, (0, 1_048_576), faults),
         ),
+        ray=_ray(env, faults),
         token=_token(env, faults),
         python_path=_python_path(env, faults),
         modules=modules,
         shared_modules=shared_modules,
+        colbert_url=_url(env, "SIGNET_COLBERT_URL", faults),
         log_level=_one_of(env, "SIGNET_LOG_LEVEL", "info", LOG_LEVELS, faults),
         otlp_endpoint=env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip(),
         sampler=_one_of(env, "OTEL_TRACES_SAMPLER", "parentbased_always_on", SAMPLERS, faults),
@@ -116,6 +135,16 @@ def _whole(env: Mapping[str, str], name: str, default: int, bounds: tuple[int, i
     return int(text)
 
 
+def _ray(env: Mapping[str, str], faults: list[str]) -> Ray:
+    address = env.get("SIGNET_RAY_ADDRESS", "").strip()
+    if address and _RAY.fullmatch(address) is None:
+        faults.append(f"SIGNET_RAY_ADDRESS must be auto, host:port or ray://host:port, not `{address}`")
+    elif address and importlib.util.find_spec("ray") is None:
+        faults.append("SIGNET_RAY_ADDRESS is set, but Ray is not installed: add what requirements-ray.lock names")
+    workers = _whole(env, "SIGNET_RAY_WORKERS", 2, (1, 256), faults)
+    return Ray(address, workers, _whole(env, "SIGNET_RAY_SOLO_WORKERS", workers, (0, 256), faults))
+
+
 def _token(env: Mapping[str, str], faults: list[str]) -> str:
     token = env.get("SIGNET_INTERNAL_TOKEN", "").strip()
     path = env.get("SIGNET_INTERNAL_TOKEN_FILE", "").strip()
@@ -138,6 +167,13 @@ def _python_path(env: Mapping[str, str], faults: list[str]) -> str:
     if path and not os.path.isdir(path):
         faults.append(f"SIGNET_PYTHON_PATH is not a folder: `{path}`")
     return path
+
+
+def _url(env: Mapping[str, str], name: str, faults: list[str]) -> str:
+    text = env.get(name, "").strip()
+    if text and re.fullmatch(r"https?://[^\s/]+[^\s]*", text) is None:
+        faults.append(f"{name} must be an http or https address")
+    return text
 
 
 def _modules(env: Mapping[str, str], faults: list[str]) -> tuple[dict[str, str], frozenset[str]]:

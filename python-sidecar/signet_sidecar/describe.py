@@ -90,12 +90,13 @@ def main() -> None:
     if arguments.path:
         # Last: a user's `json.py` must not stand before Python's own.
         sys.path.append(os.path.abspath(arguments.path))
-    from signet_sidecar.dspy_engine.describe import describe
+    from signet_sidecar.dspy_engine.describe import describe, kind_of
 
     try:
         response = pb.DescribeModuleResponse(signature=write_signature(describe(arguments.target)))
     except DefinitionError as error:
         response = pb.DescribeModuleResponse(error=write_fault(error.fault))
+    response.kind = kind_of(arguments.target)
     unfinished = arguments.answer.with_suffix(".part")
     unfinished.write_bytes(response.SerializeToString())
     unfinished.rename(arguments.answer)

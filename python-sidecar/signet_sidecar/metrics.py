@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 
 from signet_sidecar.gen import sidecar_pb2 as pb
+from signet_sidecar.optimizers import Optimizers
 from signet_sidecar.supervisor import Supervisor
 
 REQUEST_BYTES_MAX = 8_192
@@ -13,14 +14,14 @@ REQUEST_TIMEOUT_S = 5.0
 _STATES = {number: name.removeprefix("WORKER_STATE_").lower() for name, number in pb.WorkerState.items() if number}
 
 
-async def serve_metrics(supervisor: Supervisor, host: str, port: int) -> asyncio.Server:
+async def serve_metrics(supervisor: Supervisor, optimizers: Optimizers, host: str, port: int) -> asyncio.Server:
     """Answers GET /metrics; raises OSError if the port is taken."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_TIMEOUT_S)
             found = head.split(b" ", 2)[:2] == [b"GET", b"/metrics"]
-            status, body = ("200 OK", write_metrics(supervisor).encode()) if found else ("404 Not Found", b"")
+            status, body = ("200 OK", write_metrics(supervisor, optimizers).encode()) if found else ("404 Not Found", b"")
             kind = "text/plain; version=0.0.4; charset=utf-8"
             writer.write(
                 f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
@@ -35,7 +36,7 @@ async def serve_metrics(supervisor: Supervisor, host: str, port: int) -> asyncio
     return await asyncio.start_server(answer, host.strip("[]"), port, limit=REQUEST_BYTES_MAX)
 
 
-def write_metrics(supervisor: Supervisor) -> str:
+def write_metrics(supervisor: Supervisor, optimizers: Optimizers) -> str:
     """The numbers as they are now, in Prometheus' text form."""
     states: Counter[int] = Counter(worker.state for worker in supervisor.workers())
     lines = ["# HELP signet_sidecar_workers Worker processes by what they do.", "# TYPE signet_sidecar_workers gauge"]
@@ -56,5 +57,8 @@ def write_metrics(supervisor: Supervisor) -> str:
         "# HELP signet_sidecar_runs_in_flight Runs that the workers have begun and not ended.",
         "# TYPE signet_sidecar_runs_in_flight gauge",
         f"signet_sidecar_runs_in_flight {supervisor.in_flight}",
+        "# HELP signet_sidecar_optimizers Processes that each run one optimization.",
+        "# TYPE signet_sidecar_optimizers gauge",
+        f"signet_sidecar_optimizers {len(optimizers.describe())}",
     ]
     return "\n".join(lines) + "\n"

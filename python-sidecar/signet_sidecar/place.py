@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from signet_sidecar.gen import sidecar_pb2 as pb
 from signet_sidecar.worker_process import WorkerProcess
@@ -22,18 +21,19 @@ class Place:
     """Starts a worker again when it dies, after 0.2 s to 5 s. `on_end` is called when the place is given up and empty."""
 
     def __init__(
-        self, number: int, scratch: Path, on_change: Callable[[], None], on_end: Callable[[Place], None], *, solo: bool = False
+        self, number: int, make: Callable[[int], WorkerProcess], on_end: Callable[[Place], None], *, lane: pb.Lane = pb.LANE_SHARED
     ) -> None:
         self.number = number
-        self.solo = solo
+        self.lane = lane
+        self.solo = lane in (pb.LANE_SOLO, pb.LANE_BULK_SOLO)
+        self.bulk = lane in (pb.LANE_BULK, pb.LANE_BULK_SOLO)
         self.starts = 0
         self.restarts = 0
         self.lost = 0
-        self._scratch = scratch
-        self._on_change = on_change
+        self._make = make
         self._on_end = on_end
         self._given_up = asyncio.Event()
-        self.worker = self._next()
+        self.worker = make(number)
         self.ended = asyncio.create_task(self._keep())
 
     @property
@@ -60,7 +60,7 @@ class Place:
             address=worker.address,
             state=worker.state,
             starts=self.starts,
-            lane=pb.LANE_SOLO if self.solo else pb.LANE_SHARED,
+            lane=self.lane,
             in_flight=worker.in_flight,
             rss_bytes=worker.rss_bytes,
             runs=worker.runs,
@@ -70,9 +70,6 @@ class Place:
         """Lets the worker finish what it has; none follows it."""
         self._given_up.set()
         self.worker.drain()
-
-    def _next(self) -> WorkerProcess:
-        return WorkerProcess(self.number, self._scratch, self._on_change, solo=self.solo)
 
     async def _keep(self) -> None:
         backoff_s = BACKOFF_MIN_S
@@ -94,7 +91,7 @@ class Place:
             await self._pause(backoff_s)
             if not self.is_given_up:
                 self.restarts += 1
-                self.worker = self._next()
+                self.worker = self._make(self.number)
         self._on_end(self)
 
     async def _pause(self, seconds: float) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from signet_sidecar.becoming import becomes
 from signet_sidecar.config import Recycle
+from signet_sidecar.gen import sidecar_pb2 as pb
 from signet_sidecar.place import Place
 from signet_sidecar.worker_process import WorkerProcess
 
@@ -31,7 +32,7 @@ class RecycledPool(Protocol):
         """All places."""
         ...
 
-    def open_place(self, *, solo: bool = False) -> Place:
+    def open_place(self, *, lane: pb.Lane = pb.LANE_SHARED) -> Place:
         """Makes one more place."""
         ...
 
@@ -60,11 +61,11 @@ def why_recycle(worker: WorkerProcess, limits: Recycle) -> str:
 async def _replace(pool: RecycledPool, place: Place, why: str) -> None:
     old = place.worker
     logger.info("replacing a worker", extra={"worker": old.name, "why": why})
-    if place.solo:
+    if place.lane == pb.LANE_SOLO:
         # Solo workers come when somebody waits for one.
         place.give_up()
     else:
-        successor = pool.open_place()
+        successor = pool.open_place(lane=place.lane)
         if not await becomes(lambda: successor.is_ready, READY_S):
             logger.error("a successor does not become ready", extra={"worker": old.name})
             successor.give_up()

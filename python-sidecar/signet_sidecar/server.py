@@ -21,7 +21,9 @@ from signet_sidecar.gen import sidecar_pb2 as pb
 from signet_sidecar.gen import sidecar_pb2_grpc as rpc
 from signet_sidecar.lane import runs_alone
 from signet_sidecar.metrics import serve_metrics
+from signet_sidecar.optimizers import Optimizers, OptimizersError
 from signet_sidecar.query import QueryError, answer
+from signet_sidecar.ray_cluster import RayCluster
 from signet_sidecar.supervisor import Supervisor
 from signet_sidecar.worker_process import WorkerProcess
 
@@ -40,13 +42,16 @@ class SidecarServer(rpc.SidecarServiceServicer):
         self._config = config
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._describer = Describer(config)
+        cluster = RayCluster(config.ray) if config.ray.address else None
         self.supervisor = Supervisor(
             config.workers,
             self._tell_health,
             solo_max=config.solo_workers,
             drain_s=config.drain_s,
             recycle=config.recycle,
+            cluster=cluster,
         )
+        self.optimizers = Optimizers(config.optimizers, config.optimizer_mib * 1024 * 1024, cluster)
         self._metrics: asyncio.Server | None = None
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._turns = itertools.count()
@@ -72,7 +77,8 @@ class SidecarServer(rpc.SidecarServiceServicer):
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: the port is taken or the address is not ours") from error
         if self._config.metrics_port is not None:
-            self._metrics = await serve_metrics(self.supervisor, self._config.metrics_host, self._config.metrics_port)
+            door = (self._config.metrics_host, self._config.metrics_port)
+            self._metrics = await serve_metrics(self.supervisor, self.optimizers, *door)
         await self._server.start()
         self.supervisor.start()
         return f"{self._config.host}:{port}"
@@ -80,6 +86,8 @@ class SidecarServer(rpc.SidecarServiceServicer):
     async def stop(self) -> None:
         """Says NOT_SERVING, drains the pool for a bounded time and closes the door."""
         await self._health.enter_graceful_shutdown()
+        # What they have paid for is recorded: their jobs go on elsewhere.
+        await self.optimizers.close()
         await self.supervisor.drain()
         await self._server.stop(1.0)
         if self._metrics is not None:
@@ -97,6 +105,7 @@ class SidecarServer(rpc.SidecarServiceServicer):
             restarts=pool.restarts,
             recycled=pool.recycled,
             lost=pool.lost,
+            optimizers=self.optimizers.describe(),
         )
 
     async def CompileProgram(self, request: pb.CompileProgramRequest, context: Any) -> pb.CompileProgramResponse:  # noqa: N802
@@ -167,6 +176,25 @@ class SidecarServer(rpc.SidecarServiceServicer):
         except QueryError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise AssertionError("unreachable") from error
+
+    async def StartOptimization(  # noqa: N802
+        self, request: pb.StartOptimizationRequest, context: Any
+    ) -> pb.StartOptimizationResponse:
+        """Starts an optimizer process and answers when it takes its call."""
+        try:
+            worker = await self.optimizers.start(request.job, request.memory_bytes)
+        except OptimizersError as error:
+            await context.abort(error.code, str(error))
+            raise AssertionError("unreachable") from error
+        return pb.StartOptimizationResponse(worker=worker.name, pid=worker.pid, address=worker.address, dialect=dialect())
+
+    async def EndOptimization(self, request: pb.EndOptimizationRequest, context: Any) -> pb.EndOptimizationResponse:  # noqa: N802
+        """Ends an optimizer process by force."""
+        return pb.EndOptimizationResponse(ended=await self.optimizers.end(request.job))
+
+    async def Optimize(self, request_iterator: Any, context: Any) -> None:  # noqa: N802
+        """Refuses: optimizations are served by the process that StartOptimization names."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "call Optimize on the address that StartOptimization gives")
 
     async def Session(self, request_iterator: Any, context: Any) -> None:  # noqa: N802
         """Refuses: sessions are served by the workers that GetPool names."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from signet_sidecar.config import Recycle
 from signet_sidecar.gen import sidecar_pb2 as pb
 from signet_sidecar.place import Place
+from signet_sidecar.ray_cluster import RayCluster
 from signet_sidecar.recycling import recycle_for_ever
 from signet_sidecar.worker_process import WorkerProcess
 
@@ -35,11 +36,13 @@ class Supervisor:
         solo_max: int = 1,
         drain_s: float = DRAIN_S,
         recycle: Recycle = Recycle(0, 0, 0),  # noqa: B008
+        cluster: RayCluster | None = None,
     ) -> None:
         self._size = size
         self._solo_max = solo_max
         self._drain_s = drain_s
         self._recycle = recycle
+        self._cluster = cluster
         self._on_ready = on_ready
         self._places: list[Place] = []
         self._numbers = 0
@@ -55,6 +58,12 @@ class Supervisor:
         """Begins to fill the pool; returns at once."""
         for _ in range(self._size):
             self.open_place()
+        if self._cluster is not None:
+            self._cluster.start()
+            for _ in range(self._cluster.workers):
+                self.open_place(lane=pb.LANE_BULK)
+            for _ in range(self._cluster.solo_workers):
+                self.open_place(lane=pb.LANE_BULK_SOLO)
         self._tasks = [
             asyncio.create_task(self._tell()),
             asyncio.create_task(self._look_after_solo()),
@@ -66,9 +75,16 @@ class Supervisor:
         """All places, those included that are given up and not yet empty."""
         return tuple(self._places)
 
-    def open_place(self, *, solo: bool = False) -> Place:
+    def open_place(self, *, lane: pb.Lane = pb.LANE_SHARED) -> Place:
         """Makes one more place and begins to fill it."""
-        place = Place(self._numbers, self._scratch, self._changed.set, self._forget, solo=solo)
+        cluster = self._cluster
+
+        def make(number: int) -> WorkerProcess:
+            if cluster is not None and lane in (pb.LANE_BULK, pb.LANE_BULK_SOLO):
+                return cluster.process(number, self._changed.set, solo=lane == pb.LANE_BULK_SOLO)
+            return WorkerProcess(number, self._scratch, self._changed.set, solo=lane == pb.LANE_SOLO)
+
+        place = Place(self._numbers, make, self._forget, lane=lane)
         self._numbers += 1
         self._places.append(place)
         return place
@@ -78,17 +94,18 @@ class Supervisor:
         return [place.describe() for place in self._places]
 
     def ready(self, *, solo: bool = False) -> list[WorkerProcess]:
-        """The workers of a lane that take sessions."""
-        return [place.worker for place in self._places if place.solo == solo and place.is_ready]
+        """The workers of a lane of this machine that take sessions."""
+        lane = pb.LANE_SOLO if solo else pb.LANE_SHARED
+        return [place.worker for place in self._places if place.lane == lane and place.is_ready]
 
     def want_solo(self, waiting: int) -> None:
         """Hears how many runs wait for a solo worker and starts as many as are missing, within the bound."""
         if self._closing or waiting <= 0:
             return
-        there = [place for place in self._places if place.solo and not place.is_given_up]
+        there = [place for place in self._places if place.lane == pb.LANE_SOLO and not place.is_given_up]
         busy = sum(place.worker.in_flight > 0 for place in there)
         for _ in range(min(self._solo_max, busy + waiting) - len(there)):
-            self.open_place(solo=True)
+            self.open_place(lane=pb.LANE_SOLO)
 
     @property
     def restarts(self) -> int:
@@ -131,6 +148,8 @@ class Supervisor:
         for place in places:
             place.worker.kill()
             place.ended.cancel()
+        if self._cluster is not None:
+            await self._cluster.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _forget(self, place: Place) -> None:
@@ -155,7 +174,7 @@ class Supervisor:
             latest = time.monotonic() - SOLO_IDLE_S
             for place in self.places:
                 worker = place.worker
-                if place.solo and place.is_ready and worker.in_flight == 0 and worker.used_at < latest:
+                if place.lane == pb.LANE_SOLO and place.is_ready and worker.in_flight == 0 and worker.used_at < latest:
                     logger.info("a solo worker is not needed any more", extra={"worker": worker.name})
                     place.give_up()
 

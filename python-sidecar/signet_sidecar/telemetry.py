@@ -57,13 +57,15 @@ class Telemetry:
             from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+            from signet_sidecar.span_exporter import ToldOnceExporter
+
             instance = f"{socket.gethostname()}-{os.getpid()}"
             resource = Resource.create(
                 {"service.name": "signet-sidecar", "service.version": __version__, "service.instance.id": instance}
             )
             self._provider = TracerProvider(sampler=_sampler(config), resource=resource, shutdown_on_exit=False)
             insecure = not config.otlp_endpoint.startswith("https://")
-            exporter = OTLPSpanExporter(endpoint=config.otlp_endpoint, insecure=insecure, timeout=3)
+            exporter = ToldOnceExporter(OTLPSpanExporter(endpoint=config.otlp_endpoint, insecure=insecure, timeout=3))
             self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
             self._tracer = self._provider.get_tracer("signet-sidecar", __version__)
 

@@ -26,6 +26,7 @@ def read_program(message: pb.ProgramDefinition) -> ProgramData:
         lm_options=_object(message.lm_options_json, "lm_options") if message.lm_options_json else {},
         lm=Capabilities(message.lm.model, message.lm.json_schema, message.lm.json_object, message.lm.tools),
         config=_object(message.module_config_json, "module_config") if message.module_config_json else {},
+        state=_object(message.state_json, "the state") if message.state_json else {},
     )
 
 

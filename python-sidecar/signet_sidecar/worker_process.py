@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from signet_sidecar.gen import sidecar_pb2 as pb
@@ -24,12 +25,37 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NU
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Program:
+    """What a worker process runs: a Python module with arguments of its own; `initial` begins its name.
+
+    `keeps_ray` is true if it may read the cluster's token, as nothing may that runs a user's code.
+    """
+
+    module: str
+    arguments: tuple[str, ...] = ()
+    initial: str = ""
+    keeps_ray: bool = False
+
+
+SERVING = Program("signet_sidecar.worker")
+
+
 class WorkerProcess:
     """Spawned, never forked, in a process group of its own. `on_change` is called whenever `state` changes."""
 
-    def __init__(self, slot: int, scratch: Path, on_change: Callable[[], None], *, solo: bool = False) -> None:
-        self.name = f"{'s' if solo else 'w'}{slot}-{secrets.token_hex(4)}"
+    def __init__(
+        self,
+        slot: int,
+        scratch: Path,
+        on_change: Callable[[], None],
+        *,
+        solo: bool = False,
+        program: Program = SERVING,
+    ) -> None:
+        self.name = f"{program.initial or ('s' if solo else 'w')}{slot}-{secrets.token_hex(4)}"
         self.solo = solo
+        self._program = program
         self.address = ""
         self.state = pb.WORKER_STATE_STARTING
         self.rss_bytes = 0
@@ -53,17 +79,17 @@ class WorkerProcess:
         """Spawns the process and watches it until it has ended; returns its exit code."""
         read_fd, write_fd = os.pipe()
         try:
-            arguments = ["--name", self.name, "--report-fd", str(write_fd), "--parent", str(os.getpid())]
+            arguments = ["--name", self.name, "--report-fd", str(write_fd), "--parent", str(os.getpid()), *self._program.arguments]
             if self.solo:
                 arguments.append("--solo")
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "signet_sidecar.worker", *arguments),
+                *(sys.executable, "-m", self._program.module, *arguments),
                 stdin=asyncio.subprocess.PIPE,
                 # What user code prints must not look like the supervisor's own lines.
                 stdout=sys.stderr.fileno(),
                 pass_fds=(write_fd,),
                 start_new_session=True,
-                env=worker_environment(self._scratch),
+                env=worker_environment(self._scratch, keeps_ray=self._program.keeps_ray),
             )
         except BaseException:
             os.close(read_fd)
@@ -82,9 +108,14 @@ class WorkerProcess:
 
     def drain(self) -> None:
         """Asks the worker to finish what it has and to end."""
-        if self._process and self._process.stdin and self.state in (pb.WORKER_STATE_STARTING, pb.WORKER_STATE_READY):
+        if self._process and self.state in (pb.WORKER_STATE_STARTING, pb.WORKER_STATE_READY):
             self._become(pb.WORKER_STATE_DRAINING)
-            self._process.stdin.write(b"drain\n")
+            self.write(b"drain\n")
+
+    def write(self, line: bytes) -> None:
+        """Tells the process one line; nothing if it is gone."""
+        if self._process and self._process.stdin and self._process.returncode is None:
+            self._process.stdin.write(line)
 
     def end(self, why: str) -> None:
         """SIGTERM to the process, SIGKILL to its group 3 s later; returns at once."""
@@ -157,12 +188,12 @@ class WorkerProcess:
                 self.end(f"silent for {silent_s:.0f} s")
 
 
-def worker_environment(scratch: Path) -> dict[str, str]:
+def worker_environment(scratch: Path, *, keeps_ray: bool = False) -> dict[str, str]:
     """The environment of a process that imports DSPy: one thread a library, scratch folders, no price list from the network."""
     package_root = str(Path(__file__).resolve().parent.parent)
     path = os.environ.get("PYTHONPATH", "")
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if keeps_ray or not name.startswith("RAY_")},
         **dict.fromkeys(_ONE_THREAD, "1"),
         "PYTHONPATH": f"{package_root}{os.pathsep}{path}" if path else package_root,
         "PYTHONUNBUFFERED": "1",

@@ -34,9 +34,18 @@ class Picture(dspy.Signature):
     label: str = dspy.OutputField()
 
 not_a_signature = 3
+
+class Solver(dspy.Module):
+    pass
+
+def reward(args, pred):
+    return 1.0
 '''
 
-NAMES = "Triage=good:Triage,Maker=good:Maker,Picture=good:Picture,Number=good:not_a_signature,Missing=good:Nothing"
+NAMES = (
+    "Triage=good:Triage,Maker=good:Maker,Picture=good:Picture,Number=good:not_a_signature,"
+    "Solver=good:Solver,reward=good:reward,Missing=good:Nothing"
+)
 OTHERS = "Leaves=leaves:X,Breaks=breaks:X,Absent=absent:X,Os=os:path"
 
 
@@ -100,6 +109,14 @@ def test_what_cannot_be_read_is_an_answer_with_its_fault(described: Sidecar, nam
     response = describe(described, name)
     assert (response.name, response.error.reason) == (name, reason)
     assert words in response.error.message + response.error.python_type
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("Triage", "signature"), ("Maker", "signature"), ("Solver", "module"), ("reward", "function"), ("Number", ""), ("Breaks", "")],
+)
+def test_a_name_tells_what_it_stands_for(described: Sidecar, name: str, kind: str) -> None:
+    assert describe(described, name).kind == kind
 
 
 @pytest.mark.parametrize(

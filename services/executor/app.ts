@@ -8,8 +8,19 @@ import type { Running } from '@signet/kit/process/run-main.ts';
 import { openMetricsDoor } from '@signet/kit/telemetry/metrics-door.ts';
 import { createTelemetry, type Telemetry } from '@signet/kit/telemetry/telemetry.ts';
 import { WorkerState } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
+import { BatchServiceService } from '@signet/proto/gen/signet/v1/batch_service.ts';
+import { EvaluationServiceService } from '@signet/proto/gen/signet/v1/evaluation_service.ts';
 import { ExecutionServiceService } from '@signet/proto/gen/signet/v1/execution_service.ts';
+import { OptimizationServiceService } from '@signet/proto/gen/signet/v1/optimization_service.ts';
 import { RuntimeServiceService } from '@signet/proto/gen/signet/v1/runtime_service.ts';
+import { BatchRunner } from './batch/batch-runner.ts';
+import { createChunkStore } from './batch/chunk-store.postgres.ts';
+import { createItemStore } from './batch/item-store.postgres.ts';
+import { loadDataset } from './batch/load-dataset.ts';
+import { createLoadStore } from './batch/load-store.postgres.ts';
+import { batchHandlers } from './batch/rpc.ts';
+import { runItem } from './batch/run-item.ts';
+import { createBatchStore } from './batch/store.postgres.ts';
 import { ResultCache } from './cache/result-cache.ts';
 import { createCacheStore } from './cache/store.postgres.ts';
 import { Catalog } from './catalog/catalog.ts';
@@ -20,19 +31,26 @@ import { createRegistryClient } from './catalog/registry.grpc.ts';
 import { type BackendSource, startBackendReports } from './catalog/report-backend.ts';
 import { startReporting } from './catalog/report-modules.ts';
 import type { ExecutorConfig } from './config.ts';
+import { createDatasetClient } from './dataset/datasets.grpc.ts';
+import { createExampleImporter } from './dataset/example-import.grpc.ts';
+import { createExampleSource } from './dataset/source.postgres.ts';
 import { migrateWhenThere } from './db/migrate-when-there.ts';
 import { byIndexAlways, type Database, openDatabase } from './db/pool.ts';
 import type { Engines } from './engine/choose-engine.ts';
 import type { Engine, EngineName } from './engine/engine.ts';
 import { createMockEngine } from './engine/mock.ts';
 import { Router } from './engine/router.ts';
+import { EvaluationRunner } from './evaluation/evaluation-runner.ts';
+import { createEvaluationLeases } from './evaluation/lease.postgres.ts';
+import { evaluationHandlers } from './evaluation/rpc.ts';
+import { createEvaluationStore } from './evaluation/store.postgres.ts';
 import { createAggregateStore } from './execution/aggregate.postgres.ts';
 import { createExecutionAudit } from './execution/audit.postgres.ts';
 import { Backlog } from './execution/backlog.ts';
 import { DetachedRunner } from './execution/detached-runner.ts';
 import { cancelled, Housekeeper } from './execution/housekeeper.ts';
 import { createIdempotencyStore } from './execution/idempotency.postgres.ts';
-import { createLeaseStore } from './execution/lease.postgres.ts';
+import { cancelledFault, createLeaseStore } from './execution/lease.postgres.ts';
 import { type Notice, startListener } from './execution/listener.postgres.ts';
 import { LiveExecutions } from './execution/live.ts';
 import { createLmCallStore } from './execution/lm-call.postgres.ts';
@@ -44,10 +62,17 @@ import { createExecutionStore } from './execution/store.postgres.ts';
 import { createLmClient, type LmClient } from './lm/lm-client.ts';
 import { createNativeEngine } from './native/native-engine.ts';
 import { PlanRefresher } from './native/plan-refresher.ts';
+import { openJobQueue } from './optimization/queue.ts';
+import { createOptimizationRegistry } from './optimization/registry.grpc.ts';
+import { optimizationHandlers } from './optimization/rpc.ts';
+import { createOptimizationDeps, startOptimizing } from './optimization/start-optimizing.ts';
+import { loadFunctions } from './pipeline/load-functions.ts';
+import { createPipelines, type PipelineDeps, type Pipelines } from './pipeline/pipelines.ts';
 import { Gate } from './runtime/gate.ts';
 import { prepareHybridModules } from './runtime/prepare-modules.ts';
 import { runtimeHandlers } from './runtime/rpc.ts';
 import { createRunInstruments } from './runtime/run-instruments.ts';
+import { AttachedSessions, attachedSession } from './session/attached-sessions.grpc.ts';
 import { ShadowRunner } from './shadow/shadow-runner.ts';
 import { createShadowStore } from './shadow/store.postgres.ts';
 import { createCompletionReader } from './sidecar/completion-reader.ts';
@@ -55,9 +80,14 @@ import { createPythonEngine } from './sidecar/python-engine.ts';
 import { queryModules } from './sidecar/query-modules.ts';
 import { SidecarPool } from './sidecar/sidecar-pool.ts';
 import { createToolCaller } from './tool/call-tool.ts';
+import { observeWork } from './work/work-instruments.ts';
+import { createWorkStore } from './work/work-store.postgres.ts';
 
 /** What tests may put in place of what an executor makes itself. */
 export type ExecutorParts = { readonly engines?: readonly Engine[]; readonly graceMs?: number };
+
+// Each runs many examples at once.
+const evaluationsMax = 4;
 
 /** Starts an executor: migrates its schema, follows the registry, and opens its doors. Closing drains, then closes in reverse. */
 export async function createExecutorApp(config: ExecutorConfig, parts: ExecutorParts = {}): Promise<Running> {
@@ -94,19 +124,29 @@ async function start(
   const registry = createRegistryClient(peer);
   const lmClient = createLmClient({ tracer: telemetry.tracer, meter: telemetry.meter });
   closers.push(() => lmClient.close());
-  const { engines, closeEngines, source } = makeEngines(config, parts, { log, telemetry, lmClient });
+  const { engines, closeEngines, source, reading, optimizing } = makeEngines(config, parts, {
+    log,
+    telemetry,
+    lmClient,
+  });
   closers.push(closeEngines);
-  const deps = makeDeps(config, { log, telemetry, lmClient, database, recordDatabase, registry, engines });
+  const pipelines = createPipelines((): PipelineDeps => ({ ...deps, runner, functions }));
+  const deps = makeDeps(config, { log, telemetry, lmClient, database, recordDatabase, registry, engines, pipelines });
+  const functions = await loadFunctions(config.functionsPath);
   closers.push(() => Promise.all([deps.recorder.drain(), deps.cache.close()]));
   closers.push(() => Promise.all([deps.shadowRunner.close(), deps.plans.close()]));
   const runner = new DetachedRunner(deps, config.detachedMax);
   const housekeeper = new Housekeeper(deps);
-  const listener = startListener({ log }, databaseUrl, (notice) => hear(deps.live, runner, notice));
+  let wakeBatches = (): void => {};
+  const listener = startListener({ log }, databaseUrl, (notice) => {
+    if (notice.kind === 'batch') wakeBatches();
+    else hear(deps.live, runner, notice);
+  });
   const reporting = source && startReporting({ source, registry, log });
   const backendReports = startBackendReports(
     {
       source: source && backendSource(source),
-      signatureNames: () => reporting?.signatureNames(),
+      otherNames: () => reporting?.otherNames(),
       hasNative: engines.has('native'),
       running: () => deps.aggregates.runningModules(deps.owner),
       ...deps,
@@ -122,10 +162,29 @@ async function start(
     await Promise.all([deps.catalog.close(), listener.close(), housekeeper.close()]);
   });
   const server = createGrpcServer({ telemetry, log, internalToken });
-  server.add(RuntimeServiceService, runtimeHandlers({ ...deps, runner }));
-  server.add(ExecutionServiceService, executionHandlers({ ...deps, runner }));
+  const importing = { exampleSource: createExampleSource(database), exampleImporter: createExampleImporter(peer) };
+  server.add(ExecutionServiceService, executionHandlers({ ...deps, ...importing, runner }));
+  const evaluating = {
+    ...{ ...deps, runner, reading, datasets: createDatasetClient(peer) },
+    evaluationStore: createEvaluationStore(database),
+    evaluationLeases: createEvaluationLeases(database, deps.owner),
+  };
+  const evaluationRunner = new EvaluationRunner(evaluating, evaluationsMax);
+  server.add(EvaluationServiceService, evaluationHandlers({ ...evaluating, evaluationRunner }));
+  server.add(RuntimeServiceService, runtimeHandlers({ ...evaluating, evaluationRunner }));
+  const jobQueue = await openJobQueue({ log }, databaseUrl);
+  const optimizations = createOptimizationRegistry(peer);
+  const jobDeps = createOptimizationDeps({ database, owner: deps.owner, jobQueue, optimizations });
+  const optimizationDeps = { ...evaluating, evaluationRunner, ...jobDeps, optimizing };
+  server.add(OptimizationServiceService, optimizationHandlers(optimizationDeps));
+  const batching = makeBatching(database, { ...deps, runner, datasets: evaluating.datasets });
+  observeWork(telemetry.meter, createWorkStore(database));
+  wakeBatches = () => batching.batchRunner.wake();
+  server.add(BatchServiceService, batchHandlers(batching));
+  const sessions = new AttachedSessions({ carried: (path) => server.carried(path) });
+  server.addDuplex(attachedSession, (stream) => sessions.serve(stream));
   const listening: Record<string, string> = { grpc: await server.listen(config.address) };
-  closers.push(() => drain(server, { ...deps, runner }, parts.graceMs ?? 10_000));
+  closers.push(() => drain(server, { ...deps, ...batching, sessions, evaluationRunner }, parts.graceMs ?? 10_000));
   if (config.metricsAddress !== undefined) {
     const door = await openMetricsDoor(telemetry, config.metricsAddress);
     closers.push(() => door.close());
@@ -133,6 +192,9 @@ async function start(
   }
   housekeeper.start();
   runner.start();
+  evaluationRunner.start();
+  closers.push(await startOptimizing(optimizationDeps, config.optimizationsMax));
+  batching.batchRunner.start();
   return listening;
 }
 
@@ -142,13 +204,25 @@ async function start(
  */
 async function drain(
   server: GrpcServer,
-  deps: { readonly gate: Gate; readonly runner: DetachedRunner; readonly live: LiveExecutions },
+  deps: {
+    readonly gate: Gate;
+    readonly runner: DetachedRunner;
+    readonly live: LiveExecutions;
+    readonly sessions: AttachedSessions;
+    readonly evaluationRunner: EvaluationRunner;
+    readonly batchRunner: BatchRunner;
+  },
   graceMs: number,
 ): Promise<void> {
   server.setServing(false);
+  deps.sessions.leave();
   const emptied = server.close(graceMs + 3_000);
   deps.live.close();
-  const handedBack = deps.runner.close(graceMs);
+  const handedBack = Promise.all([
+    deps.batchRunner.close(graceMs),
+    deps.evaluationRunner.close(graceMs),
+    deps.runner.close(graceMs),
+  ]);
   const timer = setTimeout(() => {
     void deps.gate.close(0);
     // Not before detached ones are handed back: what is aborted under our lease would end.
@@ -158,6 +232,24 @@ async function drain(
   }, graceMs);
   await Promise.all([emptied, handedBack]);
   clearTimeout(timer);
+}
+
+type BatchingDeps = ReturnType<typeof makeDeps> & {
+  readonly runner: DetachedRunner;
+  readonly datasets: ReturnType<typeof createDatasetClient>;
+};
+
+function makeBatching(database: Database, deps: BatchingDeps) {
+  const batches = createBatchStore(database);
+  const chunks = createChunkStore(database, deps.owner);
+  const loads = createLoadStore(database);
+  const batchRunner = new BatchRunner({
+    ...{ batches, chunks, loads, log: deps.log, retentionMs: deps.retentionMs },
+    runItem: (batch, item, signal) => runItem(deps, batch, item, signal),
+    load: (loading, ctx) => loadDataset({ ...deps, loads }, loading, ctx),
+    cancelExecution: async (id) => void (await deps.leases.cancel(id, cancelledFault)),
+  });
+  return { ...deps, batches, chunks, loads, batchRunner, items: createItemStore(database) };
 }
 
 function backendSource(pool: SidecarPool): BackendSource {
@@ -173,7 +265,7 @@ function makeEngines(config: ExecutorConfig, parts: ExecutorParts, { log, teleme
   if (parts.engines !== undefined) {
     const engines: Engines = new Map(parts.engines.map((engine) => [engine.name, engine]));
     const closeEngines = async () => void (await Promise.all(parts.engines!.map((engine) => engine.close())));
-    return { engines, closeEngines, source: undefined };
+    return { engines, closeEngines, source: undefined, reading: {}, optimizing: undefined };
   }
   const tools = createToolCaller({ tracer: telemetry.tracer }, { allowPrivate: config.toolsAllowPrivate });
   const pool = new SidecarPool(
@@ -193,7 +285,7 @@ function makeEngines(config: ExecutorConfig, parts: ExecutorParts, { log, teleme
     await python.close();
     await tools.close();
   };
-  return { engines, closeEngines, source: pool };
+  return { engines, closeEngines, source: pool, reading: { reader }, optimizing: { host: pool.optimizers(), tools } };
 }
 
 type Inner = Outer & {
@@ -201,10 +293,11 @@ type Inner = Outer & {
   readonly recordDatabase: Database;
   readonly registry: ReturnType<typeof createRegistryClient>;
   readonly engines: Engines;
+  readonly pipelines: Pipelines;
 };
 
 function makeDeps(config: ExecutorConfig, inner: Inner) {
-  const { log, telemetry, lmClient, database, recordDatabase, registry, engines } = inner;
+  const { log, telemetry, lmClient, database, recordDatabase, registry, engines, pipelines } = inner;
   const { lmAllowPrivate: allowPrivate, lm: environment } = config;
   const languageModels = new LanguageModels({ registry, allowPrivate, environment });
   const modules = new Modules({ registry });
@@ -223,6 +316,7 @@ function makeDeps(config: ExecutorConfig, inner: Inner) {
     clock,
     registry,
     engines,
+    pipelines,
     router,
     cache: new ResultCache({ store: createCacheStore(database), meter: telemetry.meter, log }),
     live,
@@ -256,5 +350,5 @@ function makeDeps(config: ExecutorConfig, inner: Inner) {
 function hear(live: LiveExecutions, runner: DetachedRunner, { kind, id }: Notice): void {
   if (kind === 'work') runner.wake();
   else if (kind === 'end') live.wake(id);
-  else live.get(id)?.abort(cancelled());
+  else if (kind === 'cancel') live.get(id)?.abort(cancelled());
 }

@@ -22,6 +22,8 @@ export type ExecutorConfig = {
   readonly toolsAllowPrivate: boolean;
   /** A TypeScript file that exports field types; undefined if there are none. */
   readonly fieldTypesPath: string | undefined;
+  /** A TypeScript file that exports functions for steps of pipelines; undefined if there are none. */
+  readonly functionsPath: string | undefined;
   readonly metricsAddress: Address | undefined;
   readonly logLevel: LogLevel;
   readonly telemetry: TelemetryConfig;
@@ -31,6 +33,8 @@ export type ExecutorConfig = {
   readonly detachedMax: number;
   /** How many detached executions may wait, of all executors together; beyond, calls are refused. */
   readonly backlogMax: number;
+  /** How many optimization jobs this process works on at once; 0 means none. */
+  readonly optimizationsMax: number;
   /** How long executions are kept after their end, in milliseconds; undefined means for ever. */
   readonly retentionMs: number | undefined;
 };
@@ -48,12 +52,14 @@ export function readConfig(environment: NodeJS.ProcessEnv): ExecutorConfig {
     lmAllowPrivate: env.flag('SIGNET_LM_ALLOW_PRIVATE', false),
     toolsAllowPrivate: env.flag('SIGNET_TOOLS_ALLOW_PRIVATE', false),
     fieldTypesPath: env.optional('SIGNET_FIELD_TYPES'),
+    functionsPath: env.optional('SIGNET_FUNCTIONS'),
     metricsAddress: env.optionalAddress('SIGNET_METRICS_ADDRESS'),
     logLevel: env.choice('SIGNET_LOG_LEVEL', logLevels, 'info'),
     telemetry: readTelemetryConfig(env),
     attachedMax: env.integer('SIGNET_ATTACHED_MAX', 1000, { min: 1, max: 100_000 }),
     detachedMax: env.integer('SIGNET_DETACHED_MAX', 128, { min: 1, max: 10_000 }),
     backlogMax: env.integer('SIGNET_BACKLOG_MAX', 10_000, { min: 1, max: 10_000_000 }),
+    optimizationsMax: env.integer('SIGNET_OPTIMIZATIONS_MAX', 1, { min: 0, max: 64 }),
     retentionMs: readRetention(env),
   };
   env.done();

@@ -11,6 +11,7 @@ import { createRateLimiter } from './admission/rate-limit.ts';
 import { createTurnstiles } from './admission/turnstiles.ts';
 import type { GatewayConfig } from './config.ts';
 import { loadContract } from './contract/public-methods.ts';
+import { AttachedSessions } from './grpc/attached-sessions.ts';
 import { createOwnerHealth } from './grpc/owner-health.ts';
 import { createGrpcDoor } from './grpc/server.ts';
 import { createUpstream } from './grpc/upstream.ts';
@@ -38,7 +39,10 @@ export async function createGatewayApp(config: GatewayConfig): Promise<Running> 
   };
   const upstreams = {
     registry: createUpstream({ telemetry, internalToken, owner: 'registry', address: config.registryAddress }),
-    executor: createUpstream({ telemetry, internalToken, owner: 'executor', address: config.executorAddress }),
+    executor: createUpstream({
+      ...{ telemetry, internalToken, owner: 'executor', address: config.executorAddress },
+      sessions: new AttachedSessions(config.executorAddress, internalToken),
+    }),
   };
   const health = createOwnerHealth({ registry: config.registryAddress, executor: config.executorAddress });
 

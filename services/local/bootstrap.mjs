@@ -14,6 +14,7 @@ import { generate, runChecks, runComposeTests, runConformance, runTests } from '
 const NODE_MIN = 20;
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const SIDECAR = join(ROOT, 'python-sidecar');
+const SERVED = ['requirements', 'requirements-optimizers'];
 
 const COMMANDS = {
   demo: { python: 'serve', run: (room, args) => launch(room, 'demo', args) },
@@ -43,7 +44,7 @@ async function main([name, ...args]) {
 }
 
 function locksFor(python) {
-  const files = { none: [], serve: ['requirements'], develop: ['requirements', 'requirements-dev'] }[python];
+  const files = { none: [], serve: SERVED, develop: [...SERVED, 'requirements-dev'] }[python];
   return files.map((name) => ({ name, path: join(SIDECAR, `${name}.lock`) })).filter(({ path }) => existsSync(path));
 }
 

@@ -5,11 +5,14 @@ import { createLogger, type Logger } from '@signet/kit/log/logger.ts';
 import type { Running } from '@signet/kit/process/run-main.ts';
 import { openMetricsDoor } from '@signet/kit/telemetry/metrics-door.ts';
 import { createTelemetry } from '@signet/kit/telemetry/telemetry.ts';
+import { DatasetInternalServiceService } from '@signet/proto/gen/signet/internal/v1/dataset.ts';
 import { RegistryInternalServiceService } from '@signet/proto/gen/signet/internal/v1/registry.ts';
 import { ApiKeyServiceService } from '@signet/proto/gen/signet/v1/api_key_service.ts';
 import { AuditServiceService } from '@signet/proto/gen/signet/v1/audit_service.ts';
+import { DatasetServiceService } from '@signet/proto/gen/signet/v1/dataset_service.ts';
 import { LanguageModelServiceService } from '@signet/proto/gen/signet/v1/language_model_service.ts';
 import { ModuleServiceService } from '@signet/proto/gen/signet/v1/module_service.ts';
+import { OptimizerServiceService } from '@signet/proto/gen/signet/v1/optimizer_service.ts';
 import { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_service.ts';
 import { SignatureServiceService } from '@signet/proto/gen/signet/v1/signature_service.ts';
 import type { SignatureDefinition } from '@signet/signature/define-signature.ts';
@@ -25,6 +28,12 @@ import { createModuleReads } from './catalog/modules.postgres.ts';
 import { createCatalogHandlers } from './catalog/rpc.ts';
 import { createCatalogStore } from './catalog/store.postgres.ts';
 import type { RegistryConfig } from './config.ts';
+import { createExampleStore, type ExampleStore } from './dataset/examples.postgres.ts';
+import { createPublishStore, type PublishStore } from './dataset/publish.postgres.ts';
+import { createDatasetHandlers, createDatasetInternalHandlers } from './dataset/rpc.ts';
+import { createStagingStore, type StagingStore } from './dataset/staging.postgres.ts';
+import { createDatasetStore, type DatasetStore } from './dataset/store.postgres.ts';
+import { sweepDatasets } from './dataset/sweep-datasets.ts';
 import { openDatabase, type Session } from './db/database.ts';
 import { migrate } from './db/migrate.ts';
 import { createLanguageModelHandlers } from './language-model/rpc.ts';
@@ -32,6 +41,9 @@ import { createSeal } from './language-model/seal.ts';
 import { createLanguageModelStore, type LanguageModelStore } from './language-model/store.postgres.ts';
 import { createModuleHandlers } from './module/rpc.ts';
 import { createModuleStore, type ModuleStore } from './module/store.postgres.ts';
+import { createOptimizerHandlers } from './optimizer/rpc.ts';
+import { createOptimizerStore, type OptimizerStore } from './optimizer/store.postgres.ts';
+import { loadFunctionNames } from './program/load-function-names.ts';
 import { createProgramHandlers } from './program/rpc.ts';
 import { settleTransitions } from './program/settle-transitions.ts';
 import { catalogChannel, createProgramStore, type ProgramStore } from './program/store.postgres.ts';
@@ -49,6 +61,8 @@ export type RegistryOptions = {
   readonly signatureModules?: readonly (SignatureDefinition & { readonly description?: string })[];
   /** How often transitions that were not renewed are looked for; default 5,000 ms. */
   readonly settleEveryMs?: number;
+  /** How often what imports left behind is looked for; default 600,000 ms. */
+  readonly sweepEveryMs?: number;
   readonly clock?: Clock;
   readonly log?: Logger;
 };
@@ -59,6 +73,11 @@ type Stores = {
   readonly modules: ModuleStore;
   readonly apiKeys: ApiKeyStore;
   readonly languageModels: LanguageModelStore;
+  readonly optimizers: OptimizerStore;
+  readonly datasets: DatasetStore;
+  readonly examples: ExampleStore;
+  readonly staging: StagingStore;
+  readonly publishing: PublishStore;
   readonly repeats: RepeatStore;
   readonly audit: AuditStore;
 };
@@ -70,6 +89,11 @@ function createStores(session: Session): Stores {
     modules: createModuleStore(session),
     apiKeys: createApiKeyStore(session),
     languageModels: createLanguageModelStore(session),
+    optimizers: createOptimizerStore(session),
+    datasets: createDatasetStore(session),
+    examples: createExampleStore(session),
+    staging: createStagingStore(session),
+    publishing: createPublishStore(session),
     repeats: createRepeatStore(session),
     audit: createAuditStore(session),
   };
@@ -86,6 +110,7 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
   const clock = options.clock ?? systemClock;
   const { secretKey, adminKey, signatureParser } = config;
   await loadFieldTypes(config.fieldTypesPath);
+  const functionNames = await loadFunctionNames(config.functionsPath);
   await migrateWhenThere(config.databaseUrl, log);
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
@@ -119,7 +144,10 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
     });
     server.add(SignatureServiceService, createSignatureHandlers({ work, definitions, signatureParser }));
     server.add(ModuleServiceService, createModuleHandlers({ work, definitions, signatureParser }));
-    server.add(ProgramServiceService, createProgramHandlers({ work, definitions, signatureParser }));
+    server.add(ProgramServiceService, createProgramHandlers({ work, definitions, signatureParser, functionNames }));
+    server.add(OptimizerServiceService, createOptimizerHandlers({ work }));
+    server.add(DatasetServiceService, createDatasetHandlers({ work }));
+    server.add(DatasetInternalServiceService, createDatasetInternalHandlers({ work }));
     server.add(AuditServiceService, createAuditHandlers({ work }));
     const seal = createSeal(secretKey);
     const allowPrivate = config.lmAllowPrivate;
@@ -156,6 +184,7 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
       ),
     );
     closers.push(repeatEvery(3_600_000, log, () => work.change(({ repeats }) => repeats.forgetOld())));
+    closers.push(repeatEvery(options.sweepEveryMs ?? 600_000, log, () => work.read(sweepDatasets)));
     const listening: Record<string, string> = { grpc };
     if (config.metricsAddress !== undefined) {
       const door = await openMetricsDoor(telemetry, config.metricsAddress);

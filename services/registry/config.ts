@@ -19,6 +19,8 @@ export type RegistryConfig = {
   readonly signatureParser: ParserName;
   /** A TypeScript file that exports field types; undefined if there are none. */
   readonly fieldTypesPath: string | undefined;
+  /** A TypeScript file that exports functions for steps of pipelines; undefined if there are none. */
+  readonly functionsPath: string | undefined;
   readonly metricsAddress: Address | undefined;
   readonly logLevel: LogLevel;
   readonly telemetry: TelemetryConfig;
@@ -36,6 +38,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): RegistryConfig {
     lmAllowPrivate: env.flag('SIGNET_LM_ALLOW_PRIVATE', false),
     signatureParser: env.choice('SIGNET_SIGNATURE_PARSER', parserNames, 'enhanced'),
     fieldTypesPath: env.optional('SIGNET_FIELD_TYPES'),
+    functionsPath: env.optional('SIGNET_FUNCTIONS'),
     metricsAddress: env.optionalAddress('SIGNET_METRICS_ADDRESS'),
     logLevel: env.choice('SIGNET_LOG_LEVEL', logLevels, 'info'),
     telemetry: readTelemetryConfig(env),

@@ -3,13 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedPostgres } from '../../services/local/postgres.ts';
 import { findSidecarPython, whyNoPython } from '../support/python.ts';
+import { BATCHES, measureBatches } from './batches.ts';
 import { Bench } from './bench.ts';
 import { ensureBenchVenv } from './bench-venv.ts';
+import { DSPY_MANY, measureDspyMany } from './dspy-many.ts';
 import { describeMachine } from './machine.ts';
 import { readOptions, USAGE } from './options.ts';
 import { measureOverload } from './overload.ts';
+import { measurePipelines, PIPELINES } from './pipelines.ts';
 import { measurePlanWork, PLAN_WORK } from './plan-work.ts';
 import { profileSignet } from './profile.ts';
+import { measureQueuedJobs, QUEUED_JOBS } from './queued-jobs.ts';
 import {
   DSPY_ROWS,
   measureBareChain,
@@ -104,6 +108,23 @@ async function measureAll(context: StageContext, planWork: string[]): Promise<st
     if (!context.bench.wants(PLAN_WORK)) return;
     if (findSidecarPython() === undefined) throw new Error(whyNoPython());
     planWork.push(...(await measurePlanWork()));
+  });
+  const lines = [
+    [BATCHES, measureBatches],
+    [PIPELINES, measurePipelines],
+    [QUEUED_JOBS, measureQueuedJobs],
+  ] as const;
+  for (const [name, measure] of lines) {
+    await attempt(name, async () => {
+      if (!context.bench.wants(name)) return;
+      const python = findSidecarPython();
+      if (python === undefined) throw new Error(whyNoPython());
+      planWork.push(...(await measure(context, python)));
+    });
+  }
+  await attempt(DSPY_MANY, async () => {
+    if (!context.bench.wants(DSPY_MANY)) return;
+    planWork.push(...(await measureDspyMany(context, await ensureBenchVenv(DATA_DIR))));
   });
   await attempt('DSPy without Signet', async () => {
     if (!DSPY_ROWS.some((name) => context.bench.wants(name))) return;

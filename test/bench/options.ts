@@ -9,7 +9,7 @@ export type BenchOptions = {
   readonly only: readonly string[];
   /** Where to write the figures as JSON. */
   readonly json: string | undefined;
-  /** Profile one cell of the mock and of the Python engine instead of measuring. */
+  /** Profile one cell of each engine, and of the cache, instead of measuring. */
   readonly profile: boolean;
   /** Ask for five times the peak for a minute instead of measuring. */
   readonly overload: boolean;
@@ -21,7 +21,7 @@ export const USAGE = `npm run bench [-- options]
   --quick       2 seconds a cell
   --only TEXT   only rows whose name holds TEXT; may be repeated
   --json FILE   write the figures there, too
-  --profile     profile the Node processes for one cell of each engine and print where their time goes
+  --profile     profile the Node processes for one cell of each engine and of the cache and print where their time goes
   --overload    ask for five times the peak for a minute (or --seconds) and print what is left of it
   --help        this`;
 

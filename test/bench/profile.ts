@@ -9,7 +9,7 @@ import type { StageContext } from './stages.ts';
 const IN_FLIGHT = 32;
 const PROFILED = ['gateway', 'executor'] as const;
 
-/** Runs one cell of each engine with a profiler in gateway and executor and prints where their time goes, per call. */
+/** Runs one cell of each engine, and of the cache, with a profiler in gateway and executor; prints where their time goes, per call. */
 export async function profileSignet(context: StageContext, folder: string, python: string | undefined): Promise<void> {
   await profileEngine(context, folder, undefined);
   if (python === undefined) process.stdout.write('left out: the Python engine: there is no Python for the sidecar\n');
@@ -22,14 +22,23 @@ async function profileEngine(context: StageContext, folder: string, python: stri
   const nodeEnv = { NODE_OPTIONS: `--import=${hook}`, BENCH_PROFILE_FOLDER: folder };
   const signet = await startSignet({ databaseUrl: postgres.url, python, lmUrl: modelUrl, nodeEnv });
   onStop(signet.close);
-  const engine = python === undefined ? 'mock' : 'Python';
-  const doors: [string, Door][] = [
-    ['HTTP', signet.doors.json],
-    ['gRPC', signet.doors.unary],
-  ];
+  const doors: readonly (readonly [string, Door])[] =
+    python === undefined
+      ? [
+          ['mock, HTTP', signet.doors.json],
+          ['mock, gRPC', signet.doors.unary],
+        ]
+      : [
+          ['Python, HTTP', signet.doors.json],
+          ['Python, gRPC', signet.doors.unary],
+          ['native, HTTP', signet.native.json],
+          ['native, gRPC', signet.native.unary],
+          ['native, cached, HTTP', signet.cached.json],
+          ['native, cached, gRPC', signet.cached.unary],
+        ];
   for (const [name, door] of doors) {
-    if (!bench.wants(`Signet, ${engine}, ${name}`)) continue;
-    await profileDoor(context, { title: `${engine} engine, ${name}`, door, folder, pids: signet.pids });
+    if (!bench.wants(`Signet, ${name}`)) continue;
+    await profileDoor(context, { title: name, door, folder, pids: signet.pids });
   }
   await signet.close();
 }

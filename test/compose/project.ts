@@ -87,6 +87,9 @@ async function environmentOf(name: string): Promise<Record<string, string>> {
     SIGNET_JAEGER_PORT: '0',
     SIGNET_RATE_LIMIT: 'off',
     SIGNET_SIDECAR_WORKERS: '1',
+    SIGNET_CODE: './test/compose/code',
+    SIGNET_FUNCTIONS: '/code/functions.ts',
+    SIGNET_PYTHON_MODULES: 'shouts=shouting:shouts',
   };
 }
 

@@ -72,7 +72,7 @@ describe('every RPC of the contract', () => {
     for (const [index, { verb, path }] of routesOf(method).entries()) {
       const operation = document.paths[inJson(path)]?.[verb.toLowerCase()];
       expect(operation?.operationId).toBe(index === 0 ? method.name : `${method.name}${index + 1}`);
-      const body = operation?.requestBody?.content['application/json'];
+      const body = Object.values(operation?.requestBody?.content ?? {})[0];
       expect(body === undefined).toBe(verb === 'GET' || verb === 'DELETE');
       if (body !== undefined) expect(body.example).toBeDefined();
     }
@@ -171,7 +171,8 @@ function rawPath(path: string): Omit<MethodDefinition<Buffer, Buffer>, 'requestS
 
 function rawMethod(method: DescMethod): MethodDefinition<Buffer, Buffer> {
   const responseStream = method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming';
-  return { ...rawPath(`/${method.parent.typeName}/${method.name}`), requestStream: false, responseStream };
+  const requestStream = method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming';
+  return { ...rawPath(`/${method.parent.typeName}/${method.name}`), requestStream, responseStream };
 }
 
 type Route = { readonly verb: string; readonly path: string };

@@ -32,7 +32,7 @@ describe.skipIf(python === '')(`the description of the API, SIGNET_SCHEMATHESIS_
   const description = (): string => `http://${stack.httpAddress}/openapi.json`;
 
   it('QUA-01 holds: no 5xx, no status, content type, header or body that is not described', {
-    timeout: 260_000,
+    timeout: 560_000,
   }, async () => {
     // Keys are left to the next run: this one would take its own away.
     const options = ['--exclude-tag', 'ApiKey'];
@@ -58,7 +58,7 @@ describe.skipIf(python === '')(`the description of the API, SIGNET_SCHEMATHESIS_
     expect(output).toContain('Response violates schema');
   });
 
-  it('holds for keys too, the one in use among those that are changed and revoked', { timeout: 260_000 }, async () => {
+  it('holds for keys too, the one in use among those that are changed and revoked', { timeout: 560_000 }, async () => {
     // Last: the stack's own key may be gone after it.
     const made = demand(await stack.http.post('/v1/apiKeys', { name: 'fuzz', role: 'admin' }), 201);
     const options = ['--include-tag', 'ApiKey'];

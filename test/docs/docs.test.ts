@@ -70,7 +70,7 @@ describe('the pages', () => {
     const of = (path: string): string => pages.find((page) => page.path === path)?.text ?? '';
     const operations = of('docs/operations.md');
     const read = `${sources}\n${python}`.matchAll(/\(\s*(?:env, )?['"]((?:SIGNET|OTEL|DATABASE)_[A-Z_]+)['"]/g);
-    const variables = new Set([...read].map((one) => one[1]!).filter((name) => !name.endsWith('_FILE')));
+    const variables = new Set([...read].map((one) => one[1]!).filter((name) => !/_(?:FILE)?$/.test(name)));
     // What the launcher tells its own processes is nobody else's to set.
     variables.delete('SIGNET_PARENT_PIPE');
     expect(variables.size).toBeGreaterThan(25);
@@ -182,7 +182,9 @@ describe.skipIf(missing !== undefined)('the commands of the docs', () => {
 
 /** The metrics that processes show, without the ending `_total`. */
 function metricNames(): string[] {
-  const made = sources.matchAll(/create(?:Histogram|Counter|UpDownCounter|Observable\w+)\(\s*'([^']+)'/g);
+  const made = sources.matchAll(
+    /create(?:Histogram|Counter|UpDownCounter|Observable\w+|SummedCounter)\(\s*(?:(?:deps\.)?meter,\s*)?'([^']+)'/g,
+  );
   const ofPool = sources.matchAll(/ gauge\('(\w+)'/g);
   const ofSidecar = python.matchAll(/# TYPE (signet_\w+)/g);
   const names = [...[...made].map((one) => one[1]!), ...[...ofPool].map((one) => `signet.python.pool.${one[1]}`)];

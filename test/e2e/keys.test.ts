@@ -131,7 +131,7 @@ describe('roles', () => {
     }
   });
 
-  it('POL-01 hides archived programs from all but admins who ask for them', async () => {
+  it('POL-01 C-15 hides archived programs from all but admins who ask for them', async () => {
     const { slug, id } = await readyProgram(stack);
     demand(await stack.http.post(`/v1/programs/${slug}:archive`), 200);
     const find = async (query: string, key?: string): Promise<unknown[]> => {

@@ -13,7 +13,8 @@ if (missing !== undefined) console.warn(`modules on Python are left out: ${missi
 
 const ALLOWED = {
   SIGNET_PYTHON_PATH: join(ROOT, 'test', 'fixtures', 'python'),
-  SIGNET_PYTHON_MODULES: 'Shop.OneAnswer=seed_signatures:OneAnswer,Shop.TwoHops=seed_programs:TwoHops',
+  SIGNET_PYTHON_MODULES:
+    'Shop.OneAnswer=seed_signatures:OneAnswer,Shop.TwoHops=seed_programs:TwoHops,Shop.Short=seed_programs:short_is_better',
 };
 
 // A second equal call would be answered out of the result cache.
@@ -125,9 +126,10 @@ describe.skipIf(missing !== undefined)('modules on real DSPy', () => {
     expect((list.backend as JsonObject).partial ?? false).toBe(false);
     const modules = list.modules as JsonObject[];
     expect(new Set(modules.map((module) => module.id)).size).toBe(modules.length);
-    // Two hops stand as a row already; the signature class is no module at all.
+    // Two hops stand as a row already; signature classes and functions are no modules at all.
     expect(modules.filter((module) => module.pythonModule === 'python:Shop.TwoHops')).toHaveLength(1);
     expect(modules.map((module) => module.name)).not.toContain('Shop.OneAnswer');
+    expect(modules.map((module) => module.name)).not.toContain('Shop.Short');
     const twoHops = await read('two_hops');
     demand(
       await stack.http.send('DELETE', '/v1/modules/two_hops', undefined).then((answer) => ({ ...answer, status: 200 })),

@@ -115,6 +115,37 @@ describe.skipIf(missing !== undefined)('modules on the native engine', { timeout
     expect(ours).toEqual(theirs);
   });
 
+  const refuseAsTooLong = (): void => {
+    const error = { message: "This model's maximum context length is 8 tokens", code: 'context_length_exceeded' };
+    lm.enqueue({ kind: 'status', status: 400, body: JSON.stringify({ error }) });
+  };
+
+  it('an agent whose prompt grows too long forgets its oldest turns, as on Python', async () => {
+    const [python, native] = await onBoth(agent(), () => {
+      say({ next_thought: 'first', next_tool_name: 'lookup', next_tool_args: '{"term": "Ada"}' });
+      say({ next_thought: 'second', next_tool_name: 'lookup', next_tool_args: '{"term": "Byron"}' });
+      refuseAsTooLong();
+      say({ next_thought: 'enough', next_tool_name: 'finish', next_tool_args: '{}' });
+      say({ reasoning: 'of the second', answer: 'Byron' });
+    });
+    expect(native).toEqual(python);
+    expect(native).toMatchObject({ status: 200, outputs: { answer: 'Byron' } });
+    const [long, short] = native.asked.slice(2, 4).map((body) => JSON.stringify(body));
+    expect(long).toContain('thought_0');
+    expect(short).not.toContain('thought_0');
+    expect(short).toContain('thought_1');
+  });
+
+  it.each(['predict', 'react'])('a prompt that is too long at once is told as the model does (%s)', async (module) => {
+    const configuration = module === 'react' ? agent() : { module };
+    const [python, native] = await onBoth(configuration, () => {
+      for (let at = 0; at < 8; at += 1) refuseAsTooLong();
+    });
+    expect(native).toEqual(python);
+    expect(native).toMatchObject({ status: 502, reason: 'LM_ERROR' });
+    expect(native.detail).toContain('The prompt is longer than the language model takes');
+  });
+
   it.each([2, 3])('a comparison of %i chains asks and answers as on Python, byte by byte', async (M) => {
     const [python, native] = await onBoth({ module: 'multi_chain_comparison', moduleConfig: { M } }, () => {
       for (let at = 0; at < M; at += 1)

@@ -134,7 +134,7 @@ describe('the use of a signature', () => {
     expect((await stack.http.get('/v1/signatures/No.Such/usage')).body.reason).toBe('SIGNATURE_NOT_FOUND');
   });
 
-  it('C-12 sums executions up over a filter: success rate of what ended, mean and percentiles, nothing on a single row', async () => {
+  it('EXE-11 C-12 sums executions up over a filter: success rate of what ended, mean and percentiles, nothing on a single row', async () => {
     const { slug, id } = await readyProgram(stack, { signatureSpec: 'c12_question: str -> answer: str' });
     for (let at = 0; at < 4; at++) {
       await stack.http.post(`/v1/programs/${slug}:execute`, { inputs: at === 0 ? {} : { c12_question: `${at}` } });

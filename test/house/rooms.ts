@@ -39,6 +39,16 @@ export const ROOM_RULES: readonly RoomRule[] = [
     only: /^packages\/(?:predict|signature)\//,
   },
   {
+    says: 'packages/pipeline knows the signature language, CEL and the errors of the house',
+    files: inRoom('packages/pipeline/'),
+    only: /^packages\/(?:pipeline|signature)\/|^packages\/kit\/error\/|^@bufbuild\/cel(?:\/ext)?$/,
+  },
+  {
+    says: 'packages/rows knows the signature language, the errors of the house and a parser of CSV',
+    files: inRoom('packages/rows/'),
+    only: /^packages\/(?:rows|signature)\/|^packages\/kit\/error\/|^csv-parse$|^node:stream/,
+  },
+  {
     says: 'packages/kit knows no service, no domain package and no message of ours',
     files: inRoom('packages/kit/'),
     never: /^services\/|^packages\/(?!kit\/)|^proto\/gen\/signet\//,

@@ -19,6 +19,8 @@ export type FloodReport = {
   readonly goodPerSecond: number;
   /** Calls sent a second. */
   readonly sentPerSecond: number;
+  /** Cores that the flood itself took. */
+  readonly cores: number;
   readonly good: { readonly p50Ms: number; readonly p99Ms: number };
   readonly refused: { readonly p50Ms: number; readonly p99Ms: number };
   /** Refusals (429, 503) that did not say when to come back. */

@@ -1,17 +1,20 @@
 // A flood in a process of its own, so that neither side's event loop waits for the other's: takes one job, reports, and ends.
 // It writes and reads HTTP on plain sockets: a client of more comfort would take more of the machine than what is flooded.
-import { FloodConnection } from './flood-connection.ts';
+import { type FloodAnswer, FloodConnection } from './flood-connection.ts';
 import type { FloodJob, FloodReport } from './flood-job.ts';
 
 const CONNECTION_MAX = 1_500;
 const OPENED_AT_ONCE = 100;
-const TICK_MS = 5;
+const TICK_MS = 2;
+// An answer is smaller; what is larger is put together.
+const READ_BYTES = 65_536;
 
 class Flood {
   private readonly job: FloodJob;
   private readonly request: Buffer;
-  private readonly idle: FloodConnection[] = [];
-  private readonly counts = new Map<string, number>();
+  private readonly buffer = Buffer.allocUnsafe(READ_BYTES);
+  private readonly idle = new Set<FloodConnection>();
+  private readonly counts = new Map<number | 'lost', number>();
   private readonly goodMs: number[] = [];
   private readonly refusedMs: number[] = [];
   private opened = 0;
@@ -36,11 +39,13 @@ class Flood {
   async run(): Promise<FloodReport> {
     const { pace } = this.job;
     await this.connectAll('callers' in pace ? pace.callers : CONNECTION_MAX);
+    const usedBefore = process.cpuUsage();
     const begun = performance.now();
     const end = begun + this.job.seconds * 1000;
     if ('callers' in pace) await this.keepCalling(pace.callers, end);
     else await this.keepPace(pace.perSecond, begun, end);
-    const report = this.report((performance.now() - begun) / 1000);
+    const { user, system } = process.cpuUsage(usedBefore);
+    const report = this.report((performance.now() - begun) / 1000, (user + system) / 1_000_000);
     while (this.underWay > 0) await tick();
     for (const connection of this.idle) connection.close();
     return { ...report, counts: Object.fromEntries(this.counts) };
@@ -50,15 +55,19 @@ class Flood {
     while (this.opened < count) {
       const some = Array.from({ length: Math.min(OPENED_AT_ONCE, count - this.opened) }, () => this.open());
       await Promise.all(some.map((connection) => connection.connected));
-      this.idle.push(...some);
+      for (const connection of some) this.idle.add(connection);
     }
   }
 
-  private async keepCalling(callers: number, end: number): Promise<void> {
-    const caller = async (): Promise<void> => {
-      while (performance.now() < end) await this.call();
-    };
-    await Promise.all(Array.from({ length: callers }, caller));
+  private keepCalling(callers: number, end: number): Promise<void> {
+    return new Promise((resolve) => {
+      let left = callers;
+      const again = (): void => {
+        if (performance.now() < end) this.call(again);
+        else if (--left === 0) resolve();
+      };
+      for (let caller = 0; caller < callers; caller++) again();
+    });
   }
 
   private async keepPace(perSecond: number, begun: number, end: number): Promise<void> {
@@ -66,48 +75,59 @@ class Flood {
     for (let now = begun; now < end; now = performance.now()) {
       const wanted = Math.floor(((now - begun) / 1000) * perSecond);
       for (; due < wanted; due++) {
-        if (this.idle.length > 0 || this.opened < CONNECTION_MAX) void this.call();
+        if (this.idle.size > 0 || this.opened < CONNECTION_MAX) this.call(nobody);
         else this.unsent++;
       }
       await tick();
     }
   }
 
-  private async call(): Promise<void> {
+  private call(then: () => void): void {
     // The one that has rested longest: a server closes what rests for too long.
-    const connection = this.idle.shift() ?? this.open();
-    const begun = performance.now();
+    const [rested] = this.idle;
+    if (rested !== undefined) this.idle.delete(rested);
+    const connection = rested ?? this.open();
+    connection.sentMs = performance.now();
     this.underWay++;
     this.sent++;
-    const answer = await connection.ask(this.request);
+    connection.ask(this.request, (asked, answer) => {
+      this.hear(asked, answer);
+      then();
+    });
+  }
+
+  private hear(connection: FloodConnection, answer: FloodAnswer | undefined): void {
     this.underWay--;
-    const what = answer === undefined ? 'lost' : String(answer.status);
+    const what = answer?.status ?? 'lost';
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
     if (answer !== undefined) {
-      (answer.status === 200 ? this.goodMs : this.refusedMs).push(performance.now() - begun);
+      (answer.status === 200 ? this.goodMs : this.refusedMs).push(performance.now() - connection.sentMs);
       if ((answer.status === 429 || answer.status === 503) && !answer.saysWhen) this.withoutRetry++;
     }
-    if (connection.isOpen) this.idle.push(connection);
+    if (connection.isOpen) this.idle.add(connection);
     else this.opened--;
   }
 
   private open(): FloodConnection {
     this.opened++;
-    return new FloodConnection(this.job.address);
+    return new FloodConnection(this.job.address, this.buffer);
   }
 
-  private report(seconds: number): FloodReport {
+  private report(seconds: number, cpuSeconds: number): FloodReport {
     return {
       counts: {},
       unsent: this.unsent,
       goodPerSecond: this.goodMs.length / seconds,
       sentPerSecond: this.sent / seconds,
+      cores: cpuSeconds / seconds,
       good: quantiles(this.goodMs),
       refused: quantiles(this.refusedMs),
       withoutRetry: this.withoutRetry,
     };
   }
 }
+
+function nobody(): void {}
 
 function tick(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, TICK_MS));

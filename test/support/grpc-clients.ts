@@ -1,5 +1,6 @@
 import {
   Client,
+  type ClientDuplexStream,
   type ClientReadableStream,
   credentials,
   Metadata,
@@ -26,6 +27,14 @@ export type GrpcClient = {
   fails<Req, Res>(method: MethodDefinition<Req, Res>, request: Req, options?: GrpcOptions): Promise<ServiceError>;
   /** Opens a server stream. */
   stream<Req, Res>(method: MethodDefinition<Req, Res>, request: Req, options?: GrpcOptions): AsyncIterable<Res>;
+  /** Sends requests to a client stream, all at once; a failure is thrown as for unary calls. */
+  upload<Req, Res>(method: MethodDefinition<Req, Res>, requests: readonly Req[], options?: GrpcOptions): Promise<Res>;
+  /** Opens a call whose requests are streamed, as they come; its answers, or the one answer, are iterated. */
+  duplex<Req, Res>(
+    method: MethodDefinition<Req, Res>,
+    requests: AsyncIterable<Req>,
+    options?: GrpcOptions,
+  ): AsyncIterable<Res>;
   close(): void;
 };
 
@@ -94,8 +103,60 @@ export function createGrpcClient(address: string, adminKey: string): GrpcClient 
         call.cancel();
       }
     },
+    async *duplex(method, requests, options = {}) {
+      const { metadata, callOptions } = prepare(options);
+      const call: ClientDuplexStream<never, never> = client.makeBidiStreamRequest(
+        method.path,
+        method.requestSerialize as (request: never) => Buffer,
+        method.responseDeserialize as (bytes: Buffer) => never,
+        metadata,
+        callOptions,
+      );
+      options.signal?.addEventListener('abort', () => call.cancel(), { once: true });
+      let broken: unknown;
+      // What the requests break with ends the call.
+      sendAll(call, requests).catch((error: unknown) => {
+        broken = error;
+        call.cancel();
+      });
+      try {
+        for await (const message of call) yield message;
+      } catch (error) {
+        throw broken ?? fromServiceError(error as ServiceError, 'gateway');
+      } finally {
+        call.on('error', () => undefined);
+        call.cancel();
+      }
+    },
+    upload(method, requests, options = {}) {
+      const { metadata, callOptions } = prepare(options);
+      return new Promise((resolve, reject) => {
+        const call = client.makeClientStreamRequest(
+          method.path,
+          method.requestSerialize,
+          method.responseDeserialize,
+          metadata,
+          callOptions,
+          (error, reply) => {
+            if (error === null) resolve(reply as never);
+            else reject(fromServiceError(error, 'gateway'));
+          },
+        );
+        options.signal?.addEventListener('abort', () => call.cancel(), { once: true });
+        for (const request of requests) call.write(request);
+        call.end();
+      });
+    },
     close: () => client.close(),
   };
+}
+
+async function sendAll(call: ClientDuplexStream<never, never>, requests: AsyncIterable<unknown>): Promise<void> {
+  for await (const request of requests) {
+    if (call.destroyed) return;
+    if (!call.write(request as never)) await new Promise((resolve) => call.once('drain', resolve));
+  }
+  call.end();
 }
 
 /** The failure of a call as an AppError: its reason, metadata and violations. */

@@ -21,6 +21,8 @@ export type StackOptions = {
   /** More environment for all processes, or for one by its name. */
   readonly env?: Readonly<Record<string, string>>;
   readonly envOf?: Partial<Record<ProcessName, Readonly<Record<string, string>>>>;
+  /** The sidecar's Python; default the one that all tests use. */
+  readonly python?: string;
   /** A database to use; default a migrated one of its own, dropped at the end. */
   readonly databaseUrl?: string;
 };
@@ -174,7 +176,7 @@ class StackProcesses {
   private spec(name: ProcessName): ServiceProcessSpec {
     const env = { ...this.baseEnv(), ...this.envFor(name), ...this.options.env, ...this.options.envOf?.[name] };
     if (name === 'sidecar') {
-      const python = findSidecarPython();
+      const python = this.options.python ?? findSidecarPython();
       if (python === undefined) throw new Error('no Python for the sidecar');
       return { name, command: python, args: ['-m', 'signet_sidecar'], cwd: join(ROOT, 'python-sidecar'), env };
     }

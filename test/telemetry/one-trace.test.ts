@@ -41,6 +41,33 @@ describe.skipIf(missing !== undefined)('one trace', () => {
     return receiver.waitFor(String(traceId), (seen) => seen.length > Math.max(count, spans.length), 1200);
   };
 
+  it('PIP-08 has a span for each step of a pipeline, below that of the run', async () => {
+    const step = (id: string, x: string) => ({ id, type: 'function', function: 'value', input: { x: { $ref: x } } });
+    const module = { name: 'traced_module', type: 'predict', pythonModule: 'dspy.Predict', signatureSpec: 'x -> y' };
+    demand(await stack.http.post('/v1/modules', module), 201);
+    const pipelineSpec = {
+      inputs: 'x: str',
+      steps: [step('one', 'input.x'), step('two', 'steps.one.x')],
+      return: 'two',
+    };
+    const modules = ['traced_module'];
+    const made = demand(
+      await stack.http.post('/v1/programs:compose', { slug: 'traced-pipe', modules, pipelineSpec }),
+      201,
+    );
+    demand(await stack.http.post(`/v1/programs/${made.slug}:initialize`), 200);
+    const ran = demand(await stack.http.post(`/v1/programs/${made.slug}:run`, { inputs: { x: 'hello' } }), 200);
+    const spans = await receiver.waitFor(
+      String(ran.traceId),
+      (seen) => seen.filter(({ name }) => name.startsWith('execute ')).length >= 3,
+      10_000,
+    );
+    const run = spans.find(({ name }) => name === 'execute traced-pipe')!;
+    const steps = spans.filter(({ name }) => name === 'execute function:value');
+    expect(steps.map(({ parentSpanId }) => parentSpanId)).toEqual([run.spanId, run.spanId]);
+    expect(steps.map(({ attributes }) => attributes['signet.step']).toSorted()).toEqual(['one', 'two']);
+  });
+
   it('joins all four processes and the model in one tree, caller first', async () => {
     const key = await freshKey();
     lm.reset();

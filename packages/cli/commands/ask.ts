@@ -47,9 +47,10 @@ export async function askForAll(
   return name === undefined ? {} : { [name]: rows };
 }
 
-function definitionOf({ desc, path, streams }: Verb): MethodDefinition<Message, Message> {
+/** A method as the channel calls it. */
+export function definitionOf({ desc, path, streams, bodyField }: Verb): MethodDefinition<Message, Message> {
   return {
-    ...{ path, requestStream: false, responseStream: streams, originalName: desc.localName },
+    ...{ path, requestStream: bodyField !== undefined, responseStream: streams, originalName: desc.localName },
     requestSerialize: (message) => Buffer.from(toBinary(desc.input, message)),
     requestDeserialize: (bytes) => fromBinary(desc.input, bytes),
     responseSerialize: (message) => Buffer.from(toBinary(desc.output, message)),

@@ -27,6 +27,7 @@ Examples:
     run(command, async (session) => {
       const verb = findVerb(contract, method);
       if (verb === undefined) throw new UsageError(`there is no method ${method}: ${nearest(contract, method)}`);
+      if (verb.bodyField !== undefined) throw new UsageError(`${method} takes rows: see its own command`);
       const request = await readObject(session.terminal, given, 'the request');
       const printer = session.printer;
       if (!verb.streams) {

@@ -7,6 +7,8 @@ import { kebab } from '../contract/verb-name.ts';
 import { rowsOf } from '../output/printer.ts';
 import { addSharedOptions, type Session, sharedNames } from '../session.ts';
 import { ask, askForAll, follow } from './ask.ts';
+import { contentTypeOf, exchange, sendIn } from './stream-in.ts';
+import { download } from './stream-out.ts';
 
 /** Opens the session of a command and runs it; ends the process with the right code. */
 export type Run = (command: Command, work: (session: Session) => Promise<void>) => Promise<void>;
@@ -44,15 +46,19 @@ function verbCommand(contract: Contract, verb: Verb, run: Run): Command {
     const field = desc.input.fields.find((one) => one.name === name);
     command.argument(`<${kebab(name)}>`, field === undefined ? '' : commentOf(field).replace(/\.$/, ''));
   }
-  const fields = desc.input.fields.filter(({ name }) => !verb.positionals.includes(name));
+  const fields = desc.input.fields.filter((one) => !verb.positionals.includes(one.name) && one !== verb.bodyField);
   const options = fields.map((field) => fieldOption(field, sharedNames));
   for (const { option } of options) command.addOption(option);
   const isList = desc.input.fields.some(({ name }) => name === 'page_token');
   if (isList) command.option('--all', 'read every page');
+  if (verb.bodyField !== undefined) command.option('--file <path>', `${rowsIn(verb)}; standard input if left out`);
+  if (verb.isDownload) command.option('--output <path>', 'the file to write; standard output if left out');
   addSharedOptions(command);
   return command.action((...args) =>
     run(command, async (session) => {
       const request = await readRequest(session, verb, options, args.slice(0, verb.positionals.length), command.opts());
+      if (verb.bodyField !== undefined) return sendRows(session, contract, verb, request, command.opts());
+      if (verb.isDownload) return download(session, contract, verb, request, command.opts().output);
       if (verb.streams) {
         for await (const message of follow(session, contract, verb, request)) {
           session.printer.item(message, () => Object.values(message).map(String).join(' '));
@@ -63,6 +69,27 @@ function verbCommand(contract: Contract, verb: Verb, run: Run): Command {
       show(session, verb, await (isAll ? askForAll : ask)(session, contract, verb, request));
     }),
   );
+}
+
+function rowsIn({ bodyField }: Verb): string {
+  return bodyField?.fieldKind === 'message' ? 'NDJSON, one object a line' : 'the file, such as rows.ndjson or rows.csv';
+}
+
+async function sendRows(
+  session: Session,
+  contract: Contract,
+  verb: Verb,
+  request: JsonObject,
+  { file }: { readonly file?: string },
+): Promise<void> {
+  const source = { file };
+  if (!verb.streams) {
+    const takesType = verb.desc.input.fields.some(({ name }) => name === 'content_type');
+    const contentType = contentTypeOf(source);
+    const typed = takesType && contentType !== '' ? { contentType, ...request } : request;
+    return show(session, verb, await sendIn(session, contract, verb, typed, source));
+  }
+  for await (const message of exchange(session, contract, verb, request, source)) session.printer.jsonLine(message);
 }
 
 async function readRequest(

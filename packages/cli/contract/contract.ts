@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import {
   createFileRegistry,
   type DescExtension,
+  type DescField,
   type DescMethod,
   type FileRegistry,
   fromBinary,
@@ -17,6 +18,10 @@ export type Verb = VerbName & {
   /** `/signet.v1.ProgramService/CreateProgram`. */
   readonly path: string;
   readonly streams: boolean;
+  /** The field that streamed requests fill, a row or a piece of a file each; undefined where there is one request. */
+  readonly bodyField: DescField | undefined;
+  /** True if the answers are the pieces of a file. */
+  readonly isDownload: boolean;
 };
 
 /** The contract as the command knows it: nothing but descriptors. */
@@ -31,12 +36,15 @@ export function loadContract(): Contract {
   for (const type of registry) {
     if (type.kind !== 'service' || type.file.proto.package !== 'signet.v1') continue;
     for (const desc of type.methods) {
-      if (desc.methodKind !== 'unary' && desc.methodKind !== 'server_streaming') continue;
       const route = http === undefined ? undefined : routeOf(desc, http);
-      verbs.push({
-        ...nameVerb(desc.name, route),
-        ...{ desc, path: `/${type.typeName}/${desc.name}`, streams: desc.methodKind === 'server_streaming' },
-      });
+      const takesStream = desc.methodKind === 'client_streaming' || desc.methodKind === 'bidi_streaming';
+      const bodyField = takesStream ? desc.input.fields.find(({ name }) => name === route?.body) : undefined;
+      // Without a row there is nothing to stream.
+      if (takesStream && bodyField === undefined) continue;
+      const streams = desc.methodKind === 'server_streaming' || desc.methodKind === 'bidi_streaming';
+      const isDownload = streams && desc.output.typeName === 'google.api.HttpBody';
+      const path = `/${type.typeName}/${desc.name}`;
+      verbs.push({ ...nameVerb(desc.name, route), desc, path, streams, bodyField, isDownload });
     }
   }
   return { registry, verbs };
@@ -54,13 +62,15 @@ export function findVerb(contract: Contract, name: string): Verb | undefined {
   );
 }
 
-type HttpRule = { readonly pattern: { readonly case?: string; readonly value?: unknown } };
+type HttpRule = { readonly pattern: { readonly case?: string; readonly value?: unknown }; readonly body: string };
 
-function routeOf(desc: DescMethod, http: DescExtension): { method: string; template: string } | undefined {
+type Route = { readonly method: string; readonly template: string; readonly body: string };
+
+function routeOf(desc: DescMethod, http: DescExtension): Route | undefined {
   // The annotation's message type is known only at run time.
   const rule = (getOption as (desc: DescMethod, extension: DescExtension) => unknown)(desc, http) as
     | HttpRule
     | undefined;
   const { case: method, value } = rule?.pattern ?? {};
-  return method !== undefined && typeof value === 'string' ? { method, template: value } : undefined;
+  return method !== undefined && typeof value === 'string' ? { method, template: value, body: rule!.body } : undefined;
 }

@@ -8,6 +8,9 @@ import { commentOf } from './comments.ts';
 import { enumChoices } from './message-json.ts';
 import { kebab } from './verb-name.ts';
 
+// As wide as `all_or_nothing|keep_good`, with some air.
+const choicesMax = 40;
+
 /** A field of a request as an option of a command. */
 export type FieldOption = {
   readonly field: DescField;
@@ -31,7 +34,7 @@ function placeholder(field: DescField): string {
     if (field.message.typeName === 'google.protobuf.Timestamp') return ' <time>';
     return field.message.typeName === 'google.protobuf.FieldMask' ? ' <fields>' : ' <json|@file>';
   }
-  if (field.enum !== undefined) return ` <${enumChoices(field.enum).join('|')}>`;
+  if (field.enum !== undefined) return ` <${choicesOf(field) ?? 'name'}>`;
   if (field.fieldKind === 'list') return field.listKind === 'message' ? ' <json|@file>' : ' <value>';
   if (field.scalar === ScalarType.BOOL) return ' [true|false]';
   return field.scalar === ScalarType.STRING || field.scalar === ScalarType.BYTES ? ' <text>' : ' <number>';
@@ -40,7 +43,15 @@ function placeholder(field: DescField): string {
 function describe(field: DescField): string {
   const comment = commentOf(field).replace(/\.$/, '');
   const isMany = field.fieldKind === 'list' || field.fieldKind === 'map';
-  return `${comment.charAt(0).toLowerCase()}${comment.slice(1)}${isMany ? ' (repeatable)' : ''}`;
+  const isLong = field.enum !== undefined && choicesOf(field) === undefined;
+  const choices = isLong ? `: ${enumChoices(field.enum).join(', ')}` : '';
+  return `${comment.charAt(0).toLowerCase()}${comment.slice(1)}${choices}${isMany ? ' (repeatable)' : ''}`;
+}
+
+/** The names that an option takes, if they fit into the first column of a help. */
+function choicesOf(field: DescField): string | undefined {
+  const choices = field.enum === undefined ? '' : enumChoices(field.enum).join('|');
+  return choices.length > 0 && choices.length <= choicesMax ? choices : undefined;
 }
 
 function collect(value: string, before: string[] | undefined): string[] {

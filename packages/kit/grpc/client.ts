@@ -14,6 +14,7 @@ import { endSpan, SpanKind, startSpan } from '../telemetry/span.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { traceparentOf } from '../telemetry/traceparent.ts';
 import { replicaOptions, replicaTarget, tryAgain, wasNeverSent } from './replicas.ts';
+import { sendRequests } from './send-requests.ts';
 import { channelOptions } from './server.ts';
 import { fromServiceError } from './status.ts';
 
@@ -38,6 +39,12 @@ export type GrpcPeer = {
   unary<Req, Res>(method: MethodDefinition<Req, Res>, request: Req, ctx: OutgoingContext): Promise<Res>;
   /** Opens a server stream; it ends when the iteration is left or the context is aborted. */
   stream<Req, Res>(method: MethodDefinition<Req, Res>, request: Req, ctx: OutgoingContext): AsyncIterable<Res>;
+  /** Calls a client stream with requests as they come, no faster than the other side reads; leaves them once it has answered. */
+  upload<Req, Res>(
+    method: MethodDefinition<Req, Res>,
+    requests: AsyncIterable<Req>,
+    ctx: OutgoingContext,
+  ): Promise<Res>;
   close(): void;
 };
 
@@ -111,6 +118,37 @@ export function createGrpcPeer(deps: GrpcPeerDeps): GrpcPeer {
         call.on('error', () => {});
         call.cancel();
       }
+    },
+    upload(method, requests, ctx) {
+      const { span, context } = startSpan(deps.telemetry.tracer, method.path.slice(1), ctx.trace, SpanKind.CLIENT);
+      const over = new AbortController();
+      return new Promise((resolve, reject) => {
+        let sourceFailure: { readonly error: unknown } | undefined;
+        const call = client.makeClientStreamRequest(
+          method.path,
+          method.requestSerialize,
+          method.responseDeserialize,
+          metadataFor(traceparentOf(context), ctx),
+          callOptions(ctx),
+          (error, response) => {
+            over.abort();
+            ctx.signal.removeEventListener('abort', abort);
+            const failure = error === null ? undefined : callFailure(error, ctx, deps.peer);
+            // What the source failed with is the reason of the cancellation that followed.
+            endSpan(span, sourceFailure?.error ?? failure);
+            if (sourceFailure !== undefined) reject(sourceFailure.error);
+            else if (failure === undefined) resolve(response as never);
+            else reject(failure);
+          },
+        );
+        const abort = (): void => call.cancel();
+        ctx.signal.addEventListener('abort', abort);
+        if (ctx.signal.aborted) abort();
+        sendRequests(call, requests, over.signal).catch((error: unknown) => {
+          sourceFailure = { error };
+          call.cancel();
+        });
+      });
     },
     close() {
       client.close();

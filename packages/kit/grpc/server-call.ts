@@ -8,7 +8,9 @@ import { traceIdOf } from '../telemetry/traceparent.ts';
 
 /** The part of a grpc-js server call that every call shape has. */
 export type RawCall = {
-  readonly metadata: Metadata;
+  readonly metadata: Pick<Metadata, 'get'>;
+  /** True if what it came in was let in already. */
+  readonly isTrusted?: boolean;
   readonly cancelled: boolean;
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;

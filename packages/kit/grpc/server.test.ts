@@ -52,6 +52,11 @@ const handlers: Handlers<typeof Service> = {
   reportBackend: refuse,
   getSignatureUsers: refuse,
   ensureQuickProgram: refuse,
+  resolveOptimizer: refuse,
+  beginOptimize: refuse,
+  renewOptimizations: refuse,
+  addOptimizedVersion: refuse,
+  finishOptimize: refuse,
   authenticateKey: async ({ key }, ctx) => {
     seen = ctx;
     return { keyId: key, name: '', role: 1, expireTime: undefined };

@@ -1,12 +1,17 @@
 import { timingSafeEqual } from 'node:crypto';
 import {
+  type handleBidiStreamingCall,
+  type handleClientStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   Metadata,
   type MethodDefinition,
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
+  type ServerWritableStream,
   type ServiceDefinition,
+  type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { Span } from '@opentelemetry/api';
@@ -22,18 +27,24 @@ import { createRpcDurations, type RpcDurations } from '../telemetry/call-duratio
 import { endSpan, SpanKind, startSpan } from '../telemetry/span.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { contextFromTraceparent } from '../telemetry/traceparent.ts';
+import { CarriedCall, type CarriedMethod } from './carried-call.ts';
 import { checkedDeserialize, isRefused, type Refused } from './deserialize.ts';
 import { addReflection } from './reflection.ts';
+import { marksLast, requestsOf } from './request-stream.ts';
 import { type RawCall, ServerCallContext } from './server-call.ts';
 import { toStatusObject } from './status.ts';
 
-/** The handlers of a service: unary ones give a promise, server streams an async iterable. */
+/** The handlers of a service: they take a request or an async iterable of them, and give a promise or an async iterable. */
 export type Handlers<S> = {
-  [K in keyof S]: S[K] extends MethodDefinition<infer Req, infer Res> & { responseStream: true }
-    ? (request: Req, ctx: CallContext) => AsyncIterable<Res>
-    : S[K] extends MethodDefinition<infer Req, infer Res>
-      ? (request: Req, ctx: CallContext) => Promise<Res>
-      : never;
+  [K in keyof S]: S[K] extends MethodDefinition<infer Req, infer Res> & { requestStream: true; responseStream: true }
+    ? (requests: AsyncIterable<Req>, ctx: CallContext) => AsyncIterable<Res>
+    : S[K] extends MethodDefinition<infer Req, infer Res> & { requestStream: true }
+      ? (requests: AsyncIterable<Req>, ctx: CallContext) => Promise<Res>
+      : S[K] extends MethodDefinition<infer Req, infer Res> & { responseStream: true }
+        ? (request: Req, ctx: CallContext) => AsyncIterable<Res>
+        : S[K] extends MethodDefinition<infer Req, infer Res>
+          ? (request: Req, ctx: CallContext) => Promise<Res>
+          : never;
 };
 
 /** What a server of ours needs. */
@@ -48,6 +59,10 @@ export type GrpcServerDeps = {
 export type GrpcServer = {
   /** Serves a service; its calls are traced, timed, logged, and their errors become statuses. */
   add<S extends ServiceDefinition>(service: S, handlers: Handlers<S>): void;
+  /** The door for calls of a unary method that come inside a stream: traced, timed and logged like others; undefined if it is not served. */
+  carried(path: string): CarriedMethod | undefined;
+  /** Serves one method that is a stream both ways, to our own processes; its handler owns it from then on. */
+  addDuplex<Req, Res>(method: MethodDefinition<Req, Res>, handler: (call: ServerDuplexStream<Req, Res>) => void): void;
   setServing(serving: boolean): void;
   /** Starts; answers where it listens. */
   listen(address: Address): Promise<string>;
@@ -76,6 +91,7 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
   const durations = createRpcDurations(deps.telemetry.meter);
   const tally = createTally(deps.log);
   const services: string[] = [];
+  const carriers = new Map<string, CarriedMethod>();
   health.addToServer(server);
   return {
     add(service, handlers) {
@@ -85,18 +101,33 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
         const handler = (handlers as Record<string, unknown>)[name];
         invariant(typeof handler === 'function', `no handler for ${definition.path}`);
         const call = createCallRunner({ ...deps, durations, tally }, definition.path);
-        definitions[name] = {
+        const checked = {
           ...(definition as MethodDefinition<unknown, unknown>),
-          requestDeserialize: checkedDeserialize(definition.requestDeserialize),
+          requestDeserialize: deserializerOf(definition),
         };
-        implementation[name] = definition.responseStream
-          ? call.stream(handler as StreamHandler)
-          : call.unary(handler as UnaryHandler);
+        definitions[name] = checked;
+        implementation[name] = call.serve(definition, handler as AnyHandler);
+        if (!definition.responseStream && !definition.requestStream) {
+          carriers.set(definition.path, carrierOf(checked, call.unary(handler as UnaryHandler)));
+        }
         services.push(definition.path.split('/')[1]!);
       }
       server.addService(definitions as ServiceDefinition, implementation);
       const serviceName = services.at(-1);
       if (serviceName !== undefined) health.setStatus(serviceName, 'SERVING');
+    },
+    carried: (path) => carriers.get(path),
+    addDuplex(method, handler) {
+      const checkToken = tokenCheck(deps.internalToken);
+      const serve: handleBidiStreamingCall<never, never> = (call) => {
+        try {
+          checkToken(call);
+        } catch (error) {
+          return void call.emit('error', toStatusObject(error));
+        }
+        handler(call as never);
+      };
+      server.addService({ served: method }, { served: serve as UntypedHandleCall });
     },
     setServing(serving) {
       for (const name of new Set(['', ...services])) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
@@ -122,26 +153,53 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
   };
 }
 
+// The request of a carried call is a buffer that lives as long as its message: nothing of it is copied.
+function carrierOf(
+  { requestDeserialize, responseSerialize }: MethodDefinition<unknown, unknown>,
+  run: handleUnaryCall<unknown, unknown>,
+): CarriedMethod {
+  return (request, done) => {
+    const call = new CarriedCall(requestDeserialize(request.request), request);
+    run(call as never, (failure, response) =>
+      done(failure ? { failure } : { response: responseSerialize(response), headers: call.reply }),
+    );
+    return () => call.cancel();
+  };
+}
+
+function tokenCheck(internalToken: string): (raw: Pick<RawCall, 'metadata'>) => void {
+  const bearer = Buffer.from(`Bearer ${internalToken}`);
+  return (raw) => {
+    const given = Buffer.from(raw.metadata.get('authorization')[0] ?? '');
+    if (given.length !== bearer.length || !timingSafeEqual(given, bearer)) {
+      throw new AppError('KEY_MISSING', 'This door is for our own processes');
+    }
+  };
+}
+
+function deserializerOf({ requestStream, requestDeserialize }: MethodDefinition<unknown, unknown>) {
+  const checked = checkedDeserialize(requestDeserialize);
+  return requestStream ? marksLast(checked) : checked;
+}
+
 type UnaryHandler = (request: unknown, ctx: CallContext) => Promise<unknown>;
 type StreamHandler = (request: unknown, ctx: CallContext) => AsyncIterable<unknown>;
+type AnyHandler = UnaryHandler & StreamHandler;
 
 type RunnerDeps = GrpcServerDeps & { readonly durations: RpcDurations; readonly tally: Tally };
 
 function createCallRunner(deps: RunnerDeps, path: string) {
   const spanName = path.slice(1);
-  const bearer = Buffer.from(`Bearer ${deps.internalToken}`);
+  const checkToken = tokenCheck(deps.internalToken);
 
-  const begin = (raw: RawCall & { request: unknown }): { ctx: ServerCallContext; span: Span; startMs: number } => {
+  const begin = (raw: RawCall): { ctx: ServerCallContext; span: Span; startMs: number } => {
     const parent = contextFromTraceparent(raw.metadata.get('traceparent')[0]?.toString());
     const { span, context } = startSpan(deps.telemetry.tracer, spanName, parent, SpanKind.SERVER);
     const ctx = new ServerCallContext(raw, context, deps.log, () => new Metadata());
     return { ctx, span, startMs: performance.now() };
   };
-  const admit = (raw: RawCall & { request: unknown }): void => {
-    const given = Buffer.from(raw.metadata.get('authorization')[0] ?? '');
-    if (given.length !== bearer.length || !timingSafeEqual(given, bearer)) {
-      throw new AppError('KEY_MISSING', 'This door is for our own processes');
-    }
+  const admit = (raw: RawCall & { request?: unknown }): void => {
+    if (raw.isTrusted !== true) checkToken(raw);
     if (isRefused(raw.request)) throw (raw.request as Refused).error;
   };
   const end = (ctx: ServerCallContext, span: Span, startMs: number, error?: unknown): void => {
@@ -152,50 +210,94 @@ function createCallRunner(deps: RunnerDeps, path: string) {
     endSpan(span, error);
   };
 
+  const answer = (
+    run: () => Promise<unknown>,
+    { ctx, span, startMs }: ReturnType<typeof begin>,
+    callback: (failure: ReturnType<typeof toStatusObject> | null, response?: unknown) => void,
+  ): void => {
+    run().then(
+      (response) => {
+        end(ctx, span, startMs);
+        ctx.flushReply();
+        callback(null, response);
+      },
+      (thrown: unknown) => {
+        const error = normalizeError(thrown);
+        end(ctx, span, startMs, error);
+        callback(toStatusObject(error));
+      },
+    );
+  };
+  const pour = async (
+    messages: () => AsyncIterable<unknown>,
+    { ctx, span, startMs }: ReturnType<typeof begin>,
+    call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  ): Promise<void> => {
+    try {
+      for await (const message of messages()) {
+        ctx.flushReply();
+        if (call.cancelled) break;
+        if (!call.write(message)) await drained(call, ctx.signal);
+      }
+      end(ctx, span, startMs);
+      ctx.flushReply();
+      call.end();
+    } catch (thrown) {
+      const error = normalizeError(thrown);
+      end(ctx, span, startMs, error);
+      call.emit('error', toStatusObject(error));
+    }
+  };
+
   const unary =
     (handler: UnaryHandler): handleUnaryCall<unknown, unknown> =>
     (call, callback) => {
-      const { ctx, span, startMs } = begin(call);
+      const begun = begin(call);
       const run = async (): Promise<unknown> => {
         admit(call);
-        return handler(call.request, ctx);
+        return handler(call.request, begun.ctx);
       };
-      run().then(
-        (response) => {
-          end(ctx, span, startMs);
-          ctx.flushReply();
-          callback(null, response);
-        },
-        (thrown: unknown) => {
-          const error = normalizeError(thrown);
-          end(ctx, span, startMs, error);
-          callback(toStatusObject(error));
-        },
-      );
+      answer(run, begun, callback);
     };
-
+  const clientStream =
+    (handler: UnaryHandler): handleClientStreamingCall<unknown, unknown> =>
+    (call, callback) => {
+      const begun = begin(call);
+      const run = async (): Promise<unknown> => {
+        admit(call);
+        return handler(requestsOf(call, begun.ctx), begun.ctx);
+      };
+      answer(run, begun, callback);
+    };
   const stream =
     (handler: StreamHandler): handleServerStreamingCall<unknown, unknown> =>
-    async (call) => {
-      const { ctx, span, startMs } = begin(call);
-      try {
+    (call) => {
+      const begun = begin(call);
+      const messages = (): AsyncIterable<unknown> => {
         admit(call);
-        for await (const message of handler(call.request, ctx)) {
-          ctx.flushReply();
-          if (call.cancelled) break;
-          if (!call.write(message)) await drained(call, ctx.signal);
-        }
-        end(ctx, span, startMs);
-        ctx.flushReply();
-        call.end();
-      } catch (thrown) {
-        const error = normalizeError(thrown);
-        end(ctx, span, startMs, error);
-        call.emit('error', toStatusObject(error));
-      }
+        return handler(call.request, begun.ctx);
+      };
+      void pour(messages, begun, call);
     };
+  const duplex =
+    (handler: StreamHandler): handleBidiStreamingCall<unknown, unknown> =>
+    (call) => {
+      const begun = begin(call);
+      const messages = (): AsyncIterable<unknown> => {
+        admit(call);
+        return handler(requestsOf(call, begun.ctx), begun.ctx);
+      };
+      void pour(messages, begun, call);
+    };
+  const serve = (
+    kind: Pick<MethodDefinition<unknown, unknown>, 'requestStream' | 'responseStream'>,
+    handler: AnyHandler,
+  ) => {
+    if (kind.requestStream) return kind.responseStream ? duplex(handler) : clientStream(handler);
+    return kind.responseStream ? stream(handler) : unary(handler);
+  };
 
-  return { unary, stream };
+  return { unary, serve };
 }
 
 // A reader that stopped reading holds its own call back, nobody else's.

@@ -14,6 +14,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import type { Logger } from '../log/logger.ts';
+import { IdsOnlyTracer } from './ids-only-tracer.ts';
 import { startMetricsReporter } from './metrics-reporter.ts';
 import { createSpanSender } from './span-sender.ts';
 import type { TelemetryConfig } from './telemetry-config.ts';
@@ -61,7 +62,7 @@ export function createTelemetry(serviceName: string, config: TelemetryConfig, lo
       ? startMetricsReporter({ collect, log }, reportEveryMs)
       : undefined;
   return {
-    tracer: tracerProvider.getTracer('signet'),
+    tracer: config.endpoint === undefined ? new IdsOnlyTracer() : tracerProvider.getTracer('signet'),
     meter,
     async metricsText() {
       return serializer.serialize(await collect());

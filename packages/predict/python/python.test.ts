@@ -52,6 +52,21 @@ describe('text as Python cuts it', () => {
 });
 
 describe('JSON as Python reads and writes it', () => {
+  it.each([
+    ['[0,7,10,42,99,100]', ['0', '7', '10', '42', '99', '100']],
+    ['[1.5,12.0,1e2,12E-1,99e0,0.0]', ['1.5', '12.0', '100.0', '1.2', '99.0', '0.0']],
+    ['[ 5 , 12\n,-0,-7,-12]', ['5', '12', '0', '-7', '-12']],
+  ])('keeps each number what it is: %s', (text, numbers) => {
+    expect(readJson(text)).toEqual({ value: numbers.map(number) });
+  });
+
+  it.each(['01', '00', '012', '1.', '12.', '1e', '12e+', '.5', '1 2', '[1', '[12', '1]', '1a', '٣'])(
+    'takes %j for no JSON',
+    (text) => {
+      expect(readJson(text)).toBe('invalid');
+    },
+  );
+
   it('takes NaN and infinities, the last of equal keys, and half a surrogate pair', () => {
     expect(readJson('{"a": NaN, "b": -Infinity, "a": "\\ud83d"}')).toEqual({
       value: new Map<string, PythonValue>([

@@ -55,6 +55,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
   r: '\r',
   t: '\t',
 };
+const POINT = 46;
+const ZERO = 48;
+const NINE = 57;
+// They never change, so one object serves all: a list of a million of them is read without a regular expression, too.
+const shortInts = Array.from({ length: 100 }, (_, value) => makeInt(String(value)));
 const HEX4 = /^[0-9a-fA-F]{4}$/;
 
 class Reader {
@@ -174,7 +179,28 @@ class Reader {
     return String.fromCharCode(Number.parseInt(digits, 16));
   }
 
+  /** An int of one or two digits, the most frequent number; undefined where it is another. */
+  private shortInt(): JsonNumber | undefined {
+    const { text, at } = this;
+    const first = text.charCodeAt(at) - ZERO;
+    if (!(first >= 0 && first <= 9)) return undefined;
+    let end = at + 1;
+    let value = first;
+    const second = text.charCodeAt(end) - ZERO;
+    if (first > 0 && second >= 0 && second <= 9) {
+      value = first * 10 + second;
+      end++;
+    }
+    const next = text.charCodeAt(end);
+    // The end of the text is NaN, which is none of these.
+    if (next === POINT || next === 69 || next === 101 || (next >= ZERO && next <= NINE)) return undefined;
+    this.at = end;
+    return shortInts[value];
+  }
+
   private number(): JsonNumber {
+    const short = this.shortInt();
+    if (short !== undefined) return short;
     NUMBER.lastIndex = this.at;
     const found = NUMBER.exec(this.text);
     if (found === null) return this.word('-Infinity', makeFloat(Number.NEGATIVE_INFINITY));

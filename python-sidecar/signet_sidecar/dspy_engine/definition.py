@@ -80,3 +80,5 @@ class ProgramData:
     lm_options: Mapping[str, Any] = field(default_factory=dict)
     lm: Capabilities = Capabilities()
     config: Mapping[str, Any] = field(default_factory=dict)
+    # What DSPy saved of each predictor by its name; empty means that `demos` and the instructions say everything.
+    state: Mapping[str, Any] = field(default_factory=dict)

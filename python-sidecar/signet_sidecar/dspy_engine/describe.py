@@ -23,9 +23,8 @@ def describe(target: str) -> SignatureData:
 
     The name may also be an object whose `signature()`, called without arguments, returns one.
     """
-    module_name, _, attribute = target.partition(":")
     try:
-        found: Any = getattr(importlib.import_module(module_name), attribute)
+        found = _find(target)
         if not _is_signature(found):
             found = _called(found, target)
     except DefinitionError:
@@ -34,6 +33,25 @@ def describe(target: str) -> SignatureData:
     except BaseException as error:
         raise DefinitionError("MODULE_INVALID", f"{target} cannot be read: {error}", type(error).__name__) from error
     return _signature_data(found)
+
+
+def kind_of(target: str) -> str:
+    """What `package.module:Name` stands for: `signature`, `module`, `function`, or an empty text for anything else."""
+    try:
+        found = _find(target)
+        if _is_signature(found) or callable(getattr(found, "signature", None)):
+            return "signature"
+        if isinstance(found, type) and issubclass(found, dspy.Module):
+            return "module"
+        return "function" if callable(found) else ""
+    # As above: what a user's module raises is its own affair.
+    except BaseException:
+        return ""
+
+
+def _find(target: str) -> Any:
+    module_name, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module_name), attribute)
 
 
 def _called(found: Any, target: str) -> Any:

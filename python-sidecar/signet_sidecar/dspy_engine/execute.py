@@ -7,7 +7,7 @@ import contextvars
 from typing import Any, Protocol
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError, LMError
+from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
 
 from signet_sidecar.dspy_engine.lm import LmCallEnded, LmCallFailed, LmPort, PortLM, write_options
 from signet_sidecar.dspy_engine.outputs import read_object, write_outputs
@@ -104,12 +104,24 @@ def _language_model(program: Program, lm_options_json: bytes, port: LmPort, span
     return PortLM(program.data.lm, port, options, options_json, program.predictors, spans)
 
 
+def _refusal_of(error: BaseException) -> BaseException:
+    """What the model said where an agent gave up making its prompt shorter; else the error itself."""
+    if isinstance(error, ContextWindowExceededError):
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, LmCallFailed):
+                return cause
+            cause = cause.__cause__ or cause.__context__
+    return error
+
+
 def to_failure(error: BaseException) -> RunFailure:
     """What a run's error is called on the wire."""
     if isinstance(error, RunFailure):
         return error
     python_type = type(error).__name__
     traceback = traceback_of(error)
+    error = _refusal_of(error)
     if isinstance(error, (LmCallFailed, LmCallEnded)):
         category = _CATEGORIES.get(error.reason, "lm")
         return RunFailure(

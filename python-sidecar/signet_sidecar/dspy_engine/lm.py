@@ -12,7 +12,7 @@ import dspy
 from dspy.clients.call_context import stream_emitted
 from dspy.clients.legacy_requests import _strict_json_schema
 from dspy.dsp.utils.settings import settings
-from dspy.utils.exceptions import LMError
+from dspy.utils.exceptions import ContextWindowExceededError, LMError
 from pydantic import BaseModel
 
 from signet_sidecar.dspy_engine.definition import Capabilities, TypeData
@@ -77,9 +77,13 @@ class LmCallFailed(LMError):  # type: ignore[misc]
     """A call without a completion, which a module may handle; carries the reason of the contract."""
 
     def __init__(self, reason: str, message: str, *, retryable: bool, retry_after_ms: int = 0) -> None:
-        super().__init__(message, code=reason, retry_after=retry_after_ms / 1_000 if retry_after_ms else None)
+        LMError.__init__(self, message, code=reason, retry_after=retry_after_ms / 1_000 if retry_after_ms else None)
         self.reason = reason
         self.retryable = retryable
+
+
+class LmPromptTooLong(LmCallFailed, ContextWindowExceededError):  # type: ignore[misc]
+    """A call whose prompt is longer than the model takes: DSPy's agents ask again with less of their trajectory."""
 
 
 class LmCallEnded(BaseException):

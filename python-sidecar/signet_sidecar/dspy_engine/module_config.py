@@ -47,6 +47,13 @@ class ModuleConfig:
             raise self._refuse(name, f"must be one of {', '.join(choices)}" if choices else "must be a text")
         return value
 
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        value = self._given.get(name, default)
+        if not isinstance(value, bool):
+            raise self._refuse(name, "must be true or false")
+        return value
+
     def mapping(self, name: str) -> dict[str, Any]:
         """An object; empty if it is not set."""
         value = self._given.get(name, {})

@@ -13,12 +13,14 @@ from typing import Any
 import dspy
 
 from signet_sidecar.dspy_engine.definition import ProgramData
+from signet_sidecar.dspy_engine.metrics import MetricModule, build_metric
 from signet_sidecar.dspy_engine.module_config import ModuleConfig
+from signet_sidecar.dspy_engine.python_calls import build_call
 from signet_sidecar.dspy_engine.served_predict import ServedPredict
 from signet_sidecar.dspy_engine.tools import finish_in_words, make_tools
 from signet_sidecar.dspy_engine.user_code import UserCode
 from signet_sidecar.errors import DefinitionError
-from signet_sidecar.lane import PYTHON_PREFIX
+from signet_sidecar.lane import CALL_PREFIX, DSPY_METRIC_PREFIX, PYTHON_METRIC_PREFIX, PYTHON_PREFIX
 
 ITERS_MAX = 50
 ATTEMPTS_MAX = 16
@@ -37,6 +39,10 @@ def build_module(data: ProgramData, signature: Any, user_code: UserCode) -> Buil
     """The module of a program; raises DefinitionError with MODULE_INVALID for unknown names and settings."""
     if data.module.startswith(PYTHON_PREFIX):
         return _user_module(data, signature, user_code)
+    if data.module.startswith((DSPY_METRIC_PREFIX, PYTHON_METRIC_PREFIX)):
+        return Built(MetricModule(build_metric(data.module, data.config, user_code)))
+    if data.module.startswith(CALL_PREFIX):
+        return Built(build_call(data.module, data.config, user_code))
     builder = _BUILDERS.get(data.module)
     if builder is None:
         names = ", ".join(f"`{name}`" for name in _BUILDERS)

@@ -15,6 +15,7 @@ from signet_sidecar.dspy_engine.definition import ProgramData
 from signet_sidecar.dspy_engine.lm import name_predictor, write_options
 from signet_sidecar.dspy_engine.modules import Built, build_module
 from signet_sidecar.dspy_engine.signatures import build_signature
+from signet_sidecar.dspy_engine.state import load_state
 from signet_sidecar.dspy_engine.user_code import NO_USER_CODE, UserCode
 from signet_sidecar.errors import DefinitionError
 
@@ -44,7 +45,12 @@ def build_program(data: ProgramData, user_code: UserCode = NO_USER_CODE) -> Prog
     adapter = ADAPTERS[data.prompt_adapter]()
     try:
         built = build_module(data, signature, user_code)
-        _show_demos(data, adapter, built)
+        if data.state:
+            load_state(built.module, data.state)
+            for _, predictor in built.module.named_predictors():
+                _fix_demos(adapter, predictor)
+        else:
+            _show_demos(data, adapter, built)
         lm_options_json = write_options(data.lm_options)
     except DefinitionError:
         raise
@@ -75,6 +81,10 @@ def _show_demos(data: ProgramData, adapter: _Kept, built: Built) -> None:
             raise DefinitionError("MODULE_INVALID", f"{data.module} keeps its own demos, so a program with it has none")
         return
     predictor.demos = [dict(demo) for demo in data.demos]
+    _fix_demos(adapter, predictor)
+
+
+def _fix_demos(adapter: _Kept, predictor: Any) -> None:
     plan = adapter.plan_of(predictor.signature)
     if plan is not None:
         plan.demo_messages = adapter.format_demos(predictor.signature, predictor.demos)  # type: ignore[attr-defined]

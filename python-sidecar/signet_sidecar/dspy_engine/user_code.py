@@ -14,11 +14,12 @@ from signet_sidecar.errors import DefinitionError
 class UserCode:
     """The allow-list and the folder that it is read from; an object is imported when it is first asked for."""
 
-    def __init__(self, modules: Mapping[str, str], path: str, shared: Collection[str] = ()) -> None:
+    def __init__(self, modules: Mapping[str, str], path: str, shared: Collection[str] = (), colbert_url: str = "") -> None:
         self._modules = modules
         self._path = os.path.abspath(path) if path else ""
         self._found: dict[str, Any] = {}
         self.shared = frozenset(shared)
+        self.colbert_url = colbert_url
 
     def load(self, name: Any) -> Any:
         """The object behind a name; raises DefinitionError where the name is not listed or its code cannot be imported."""

@@ -30,6 +30,9 @@ class Lane(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LANE_UNSPECIFIED: _ClassVar[Lane]
     LANE_SHARED: _ClassVar[Lane]
     LANE_SOLO: _ClassVar[Lane]
+    LANE_OPTIMIZE: _ClassVar[Lane]
+    LANE_BULK: _ClassVar[Lane]
+    LANE_BULK_SOLO: _ClassVar[Lane]
 
 class WorkerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -56,6 +59,9 @@ TYPE_KIND_BARE_DICT: TypeKind
 LANE_UNSPECIFIED: Lane
 LANE_SHARED: Lane
 LANE_SOLO: Lane
+LANE_OPTIMIZE: Lane
+LANE_BULK: Lane
+LANE_BULK_SOLO: Lane
 WORKER_STATE_UNSPECIFIED: WorkerState
 WORKER_STATE_STARTING: WorkerState
 WORKER_STATE_READY: WorkerState
@@ -157,7 +163,7 @@ class Define(_message.Message):
     def __init__(self, ref: _Optional[str] = ..., program: _Optional[_Union[ProgramDefinition, _Mapping]] = ...) -> None: ...
 
 class ProgramDefinition(_message.Message):
-    __slots__ = ("signature", "module", "prompt_adapter", "demos_json", "lm_options_json", "lm", "module_config_json")
+    __slots__ = ("signature", "module", "prompt_adapter", "demos_json", "lm_options_json", "lm", "module_config_json", "state_json")
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     MODULE_FIELD_NUMBER: _ClassVar[int]
     PROMPT_ADAPTER_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +171,7 @@ class ProgramDefinition(_message.Message):
     LM_OPTIONS_JSON_FIELD_NUMBER: _ClassVar[int]
     LM_FIELD_NUMBER: _ClassVar[int]
     MODULE_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    STATE_JSON_FIELD_NUMBER: _ClassVar[int]
     signature: Signature
     module: str
     prompt_adapter: str
@@ -172,7 +179,8 @@ class ProgramDefinition(_message.Message):
     lm_options_json: bytes
     lm: LmCapabilities
     module_config_json: bytes
-    def __init__(self, signature: _Optional[_Union[Signature, _Mapping]] = ..., module: _Optional[str] = ..., prompt_adapter: _Optional[str] = ..., demos_json: _Optional[_Iterable[bytes]] = ..., lm_options_json: _Optional[bytes] = ..., lm: _Optional[_Union[LmCapabilities, _Mapping]] = ..., module_config_json: _Optional[bytes] = ...) -> None: ...
+    state_json: bytes
+    def __init__(self, signature: _Optional[_Union[Signature, _Mapping]] = ..., module: _Optional[str] = ..., prompt_adapter: _Optional[str] = ..., demos_json: _Optional[_Iterable[bytes]] = ..., lm_options_json: _Optional[bytes] = ..., lm: _Optional[_Union[LmCapabilities, _Mapping]] = ..., module_config_json: _Optional[bytes] = ..., state_json: _Optional[bytes] = ...) -> None: ...
 
 class LmCapabilities(_message.Message):
     __slots__ = ("model", "json_schema", "json_object", "tools")
@@ -369,16 +377,18 @@ class LmCompletion(_message.Message):
     def __init__(self, text: _Optional[str] = ..., streamed: _Optional[bool] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., finish_reason: _Optional[str] = ...) -> None: ...
 
 class LmFailure(_message.Message):
-    __slots__ = ("reason", "message", "retryable", "retry_after_ms")
+    __slots__ = ("reason", "message", "retryable", "retry_after_ms", "context_exceeded")
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_EXCEEDED_FIELD_NUMBER: _ClassVar[int]
     reason: str
     message: str
     retryable: bool
     retry_after_ms: int
-    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
+    context_exceeded: bool
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ..., retry_after_ms: _Optional[int] = ..., context_exceeded: _Optional[bool] = ...) -> None: ...
 
 class Step(_message.Message):
     __slots__ = ("run", "name", "status")
@@ -529,14 +539,16 @@ class DescribeModuleRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class DescribeModuleResponse(_message.Message):
-    __slots__ = ("name", "signature", "error")
+    __slots__ = ("name", "signature", "error", "kind")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     name: str
     signature: Signature
     error: ModuleFault
-    def __init__(self, name: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., error: _Optional[_Union[ModuleFault, _Mapping]] = ...) -> None: ...
+    kind: str
+    def __init__(self, name: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., error: _Optional[_Union[ModuleFault, _Mapping]] = ..., kind: _Optional[str] = ...) -> None: ...
 
 class GetPoolRequest(_message.Message):
     __slots__ = ("solo_waiting",)
@@ -545,7 +557,7 @@ class GetPoolRequest(_message.Message):
     def __init__(self, solo_waiting: _Optional[int] = ...) -> None: ...
 
 class GetPoolResponse(_message.Message):
-    __slots__ = ("workers", "module_names", "dialect", "shared_module_names", "restarts", "recycled", "lost")
+    __slots__ = ("workers", "module_names", "dialect", "shared_module_names", "restarts", "recycled", "lost", "optimizers")
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     MODULE_NAMES_FIELD_NUMBER: _ClassVar[int]
     DIALECT_FIELD_NUMBER: _ClassVar[int]
@@ -553,6 +565,7 @@ class GetPoolResponse(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     RECYCLED_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZERS_FIELD_NUMBER: _ClassVar[int]
     workers: _containers.RepeatedCompositeFieldContainer[Worker]
     module_names: _containers.RepeatedScalarFieldContainer[str]
     dialect: Dialect
@@ -560,7 +573,8 @@ class GetPoolResponse(_message.Message):
     restarts: int
     recycled: int
     lost: int
-    def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., module_names: _Optional[_Iterable[str]] = ..., dialect: _Optional[_Union[Dialect, _Mapping]] = ..., shared_module_names: _Optional[_Iterable[str]] = ..., restarts: _Optional[int] = ..., recycled: _Optional[int] = ..., lost: _Optional[int] = ...) -> None: ...
+    optimizers: _containers.RepeatedCompositeFieldContainer[Worker]
+    def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., module_names: _Optional[_Iterable[str]] = ..., dialect: _Optional[_Union[Dialect, _Mapping]] = ..., shared_module_names: _Optional[_Iterable[str]] = ..., restarts: _Optional[int] = ..., recycled: _Optional[int] = ..., lost: _Optional[int] = ..., optimizers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ...) -> None: ...
 
 class Worker(_message.Message):
     __slots__ = ("worker", "pid", "address", "state", "starts", "lane", "in_flight", "rss_bytes", "runs")
@@ -623,3 +637,257 @@ class QueryResponse(_message.Message):
     ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
     rows_json: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, rows_json: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class StartOptimizationRequest(_message.Message):
+    __slots__ = ("job", "memory_bytes")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    memory_bytes: int
+    def __init__(self, job: _Optional[str] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+
+class StartOptimizationResponse(_message.Message):
+    __slots__ = ("worker", "pid", "address", "dialect")
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DIALECT_FIELD_NUMBER: _ClassVar[int]
+    worker: str
+    pid: int
+    address: str
+    dialect: Dialect
+    def __init__(self, worker: _Optional[str] = ..., pid: _Optional[int] = ..., address: _Optional[str] = ..., dialect: _Optional[_Union[Dialect, _Mapping]] = ...) -> None: ...
+
+class EndOptimizationRequest(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    def __init__(self, job: _Optional[str] = ...) -> None: ...
+
+class EndOptimizationResponse(_message.Message):
+    __slots__ = ("ended",)
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    ended: bool
+    def __init__(self, ended: _Optional[bool] = ...) -> None: ...
+
+class OptimizeRequest(_message.Message):
+    __slots__ = ("start", "examples", "begin", "lm_reply", "metric_reply", "tool_reply", "stop", "heartbeat")
+    START_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    LM_REPLY_FIELD_NUMBER: _ClassVar[int]
+    METRIC_REPLY_FIELD_NUMBER: _ClassVar[int]
+    TOOL_REPLY_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    start: OptimizeStart
+    examples: OptimizeExamples
+    begin: OptimizeBegin
+    lm_reply: LmReply
+    metric_reply: OptimizeMetricReply
+    tool_reply: ToolReply
+    stop: OptimizeStop
+    heartbeat: Heartbeat
+    def __init__(self, start: _Optional[_Union[OptimizeStart, _Mapping]] = ..., examples: _Optional[_Union[OptimizeExamples, _Mapping]] = ..., begin: _Optional[_Union[OptimizeBegin, _Mapping]] = ..., lm_reply: _Optional[_Union[LmReply, _Mapping]] = ..., metric_reply: _Optional[_Union[OptimizeMetricReply, _Mapping]] = ..., tool_reply: _Optional[_Union[ToolReply, _Mapping]] = ..., stop: _Optional[_Union[OptimizeStop, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class OptimizeResponse(_message.Message):
+    __slots__ = ("ready", "lm_call", "metric_call", "tool_call", "progress", "trial", "log", "result", "error", "heartbeat")
+    READY_FIELD_NUMBER: _ClassVar[int]
+    LM_CALL_FIELD_NUMBER: _ClassVar[int]
+    METRIC_CALL_FIELD_NUMBER: _ClassVar[int]
+    TOOL_CALL_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    ready: OptimizeReady
+    lm_call: OptimizeLmCall
+    metric_call: OptimizeMetricCall
+    tool_call: ToolCall
+    progress: OptimizeProgress
+    trial: OptimizeTrial
+    log: OptimizeLog
+    result: OptimizeResult
+    error: OptimizeError
+    heartbeat: Heartbeat
+    def __init__(self, ready: _Optional[_Union[OptimizeReady, _Mapping]] = ..., lm_call: _Optional[_Union[OptimizeLmCall, _Mapping]] = ..., metric_call: _Optional[_Union[OptimizeMetricCall, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., progress: _Optional[_Union[OptimizeProgress, _Mapping]] = ..., trial: _Optional[_Union[OptimizeTrial, _Mapping]] = ..., log: _Optional[_Union[OptimizeLog, _Mapping]] = ..., result: _Optional[_Union[OptimizeResult, _Mapping]] = ..., error: _Optional[_Union[OptimizeError, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class OptimizeStart(_message.Message):
+    __slots__ = ("program", "initial_state_json", "optimizer", "config_json", "metric", "seed", "threads", "prompt_lm", "prompt_lm_options_json", "teacher_lm", "teacher_lm_options_json", "traceparent", "job")
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_STATE_JSON_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_LM_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_LM_OPTIONS_JSON_FIELD_NUMBER: _ClassVar[int]
+    TEACHER_LM_FIELD_NUMBER: _ClassVar[int]
+    TEACHER_LM_OPTIONS_JSON_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    program: ProgramDefinition
+    initial_state_json: bytes
+    optimizer: str
+    config_json: bytes
+    metric: OptimizeMetric
+    seed: int
+    threads: int
+    prompt_lm: LmCapabilities
+    prompt_lm_options_json: bytes
+    teacher_lm: LmCapabilities
+    teacher_lm_options_json: bytes
+    traceparent: str
+    job: str
+    def __init__(self, program: _Optional[_Union[ProgramDefinition, _Mapping]] = ..., initial_state_json: _Optional[bytes] = ..., optimizer: _Optional[str] = ..., config_json: _Optional[bytes] = ..., metric: _Optional[_Union[OptimizeMetric, _Mapping]] = ..., seed: _Optional[int] = ..., threads: _Optional[int] = ..., prompt_lm: _Optional[_Union[LmCapabilities, _Mapping]] = ..., prompt_lm_options_json: _Optional[bytes] = ..., teacher_lm: _Optional[_Union[LmCapabilities, _Mapping]] = ..., teacher_lm_options_json: _Optional[bytes] = ..., traceparent: _Optional[str] = ..., job: _Optional[str] = ...) -> None: ...
+
+class OptimizeMetric(_message.Message):
+    __slots__ = ("name", "config_json", "threshold")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    config_json: bytes
+    threshold: float
+    def __init__(self, name: _Optional[str] = ..., config_json: _Optional[bytes] = ..., threshold: _Optional[float] = ...) -> None: ...
+
+class OptimizeExamples(_message.Message):
+    __slots__ = ("split", "examples")
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    split: str
+    examples: _containers.RepeatedCompositeFieldContainer[OptimizeExample]
+    def __init__(self, split: _Optional[str] = ..., examples: _Optional[_Iterable[_Union[OptimizeExample, _Mapping]]] = ...) -> None: ...
+
+class OptimizeExample(_message.Message):
+    __slots__ = ("id", "inputs_json", "outputs_json")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    inputs_json: bytes
+    outputs_json: bytes
+    def __init__(self, id: _Optional[str] = ..., inputs_json: _Optional[bytes] = ..., outputs_json: _Optional[bytes] = ...) -> None: ...
+
+class OptimizeBegin(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class OptimizeStop(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class OptimizeReady(_message.Message):
+    __slots__ = ("predictors",)
+    PREDICTORS_FIELD_NUMBER: _ClassVar[int]
+    predictors: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, predictors: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class OptimizeLmCall(_message.Message):
+    __slots__ = ("role", "call")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    call: LmCall
+    def __init__(self, role: _Optional[str] = ..., call: _Optional[_Union[LmCall, _Mapping]] = ...) -> None: ...
+
+class OptimizeMetricCall(_message.Message):
+    __slots__ = ("call", "example_id", "inputs_json", "expected_json", "outputs_json")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_JSON_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    example_id: str
+    inputs_json: bytes
+    expected_json: bytes
+    outputs_json: bytes
+    def __init__(self, call: _Optional[int] = ..., example_id: _Optional[str] = ..., inputs_json: _Optional[bytes] = ..., expected_json: _Optional[bytes] = ..., outputs_json: _Optional[bytes] = ...) -> None: ...
+
+class OptimizeMetricReply(_message.Message):
+    __slots__ = ("call", "score", "feedback", "error")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    score: float
+    feedback: str
+    error: str
+    def __init__(self, call: _Optional[int] = ..., score: _Optional[float] = ..., feedback: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+
+class OptimizeProgress(_message.Message):
+    __slots__ = ("phase", "trial", "trials", "lm_calls", "metric_calls", "message")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    LM_CALLS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_CALLS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    trial: int
+    trials: int
+    lm_calls: int
+    metric_calls: int
+    message: str
+    def __init__(self, phase: _Optional[str] = ..., trial: _Optional[int] = ..., trials: _Optional[int] = ..., lm_calls: _Optional[int] = ..., metric_calls: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+
+class OptimizeTrial(_message.Message):
+    __slots__ = ("number", "score", "examples", "full", "state_json", "note")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    FULL_FIELD_NUMBER: _ClassVar[int]
+    STATE_JSON_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    score: float
+    examples: int
+    full: bool
+    state_json: bytes
+    note: str
+    def __init__(self, number: _Optional[int] = ..., score: _Optional[float] = ..., examples: _Optional[int] = ..., full: _Optional[bool] = ..., state_json: _Optional[bytes] = ..., note: _Optional[str] = ...) -> None: ...
+
+class OptimizeLog(_message.Message):
+    __slots__ = ("level", "text")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    text: str
+    def __init__(self, level: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class OptimizeResult(_message.Message):
+    __slots__ = ("state_json", "best_score", "lm_calls", "metric_calls")
+    STATE_JSON_FIELD_NUMBER: _ClassVar[int]
+    BEST_SCORE_FIELD_NUMBER: _ClassVar[int]
+    LM_CALLS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_CALLS_FIELD_NUMBER: _ClassVar[int]
+    state_json: bytes
+    best_score: float
+    lm_calls: int
+    metric_calls: int
+    def __init__(self, state_json: _Optional[bytes] = ..., best_score: _Optional[float] = ..., lm_calls: _Optional[int] = ..., metric_calls: _Optional[int] = ...) -> None: ...
+
+class OptimizeError(_message.Message):
+    __slots__ = ("reason", "message", "python_type", "retryable", "traceback", "lm_calls", "metric_calls")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PYTHON_TYPE_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    TRACEBACK_FIELD_NUMBER: _ClassVar[int]
+    LM_CALLS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_CALLS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    python_type: str
+    retryable: bool
+    traceback: str
+    lm_calls: int
+    metric_calls: int
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., python_type: _Optional[str] = ..., retryable: _Optional[bool] = ..., traceback: _Optional[str] = ..., lm_calls: _Optional[int] = ..., metric_calls: _Optional[int] = ...) -> None: ...

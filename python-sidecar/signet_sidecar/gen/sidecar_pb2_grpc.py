@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class SidecarServiceStub:
-    """Runs DSPy programs in worker processes. The supervisor serves every method but Session; each worker serves Session on a
-    TCP port of its own, named by GetPool. Every call needs the metadata `authorization: Bearer <internal token>`; without
+    """Runs DSPy programs in worker processes. The supervisor serves every method but Session and Optimize; each worker serves
+    Session on a TCP port of its own, named by GetPool, and each optimizer process Optimize on the one that StartOptimization
+    names. Every call needs the metadata `authorization: Bearer <internal token>`; without
     it the answer is UNAUTHENTICATED.
     """
 
@@ -72,11 +73,27 @@ class SidecarServiceStub:
                 request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryRequest.SerializeToString,
                 response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryResponse.FromString,
                 _registered_method=True)
+        self.StartOptimization = channel.unary_unary(
+                '/signet.sidecar.v1.SidecarService/StartOptimization',
+                request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.StartOptimizationRequest.SerializeToString,
+                response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.StartOptimizationResponse.FromString,
+                _registered_method=True)
+        self.Optimize = channel.stream_stream(
+                '/signet.sidecar.v1.SidecarService/Optimize',
+                request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.OptimizeRequest.SerializeToString,
+                response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.OptimizeResponse.FromString,
+                _registered_method=True)
+        self.EndOptimization = channel.unary_unary(
+                '/signet.sidecar.v1.SidecarService/EndOptimization',
+                request_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.EndOptimizationRequest.SerializeToString,
+                response_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.EndOptimizationResponse.FromString,
+                _registered_method=True)
 
 
 class SidecarServiceServicer:
-    """Runs DSPy programs in worker processes. The supervisor serves every method but Session; each worker serves Session on a
-    TCP port of its own, named by GetPool. Every call needs the metadata `authorization: Bearer <internal token>`; without
+    """Runs DSPy programs in worker processes. The supervisor serves every method but Session and Optimize; each worker serves
+    Session on a TCP port of its own, named by GetPool, and each optimizer process Optimize on the one that StartOptimization
+    names. Every call needs the metadata `authorization: Bearer <internal token>`; without
     it the answer is UNAUTHENTICATED.
     """
 
@@ -140,6 +157,38 @@ class SidecarServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartOptimization(self, request, context):
+        """Starts a process of its own for one optimization and answers when it takes the call Optimize. A process of the same job
+        that is there already is ended first: its caller is gone. One that nobody calls within 30 s ends.
+
+        Fails with RESOURCE_EXHAUSTED while as many run as the sidecar takes (SIGNET_SIDECAR_OPTIMIZERS), INVALID_ARGUMENT for a
+        job without a name, and UNAVAILABLE if the process does not start or the sidecar stops.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Optimize(self, request_iterator, context):
+        """Runs one optimizer over one program, on the address that StartOptimization gave, once a process. The first frames are
+        OptimizeStart, any number of OptimizeExamples and OptimizeBegin; the last frame of the process is OptimizeResult or
+        OptimizeError, after which it ends. The end of the stream from either side ends the process: at once if nothing else
+        helps.
+
+        Fails with FAILED_PRECONDITION for a second call, INVALID_ARGUMENT for frames against these rules, and UNAVAILABLE when
+        the process dies.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndOptimization(self, request, context):
+        """Ends the process of a job by force, within 1 s: for one that does not react on its stream. Repeatable; a job without a
+        process is no fault.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SidecarServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +227,21 @@ def add_SidecarServiceServicer_to_server(servicer, server):
                     request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryRequest.FromString,
                     response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryResponse.SerializeToString,
             ),
+            'StartOptimization': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartOptimization,
+                    request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.StartOptimizationRequest.FromString,
+                    response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.StartOptimizationResponse.SerializeToString,
+            ),
+            'Optimize': grpc.stream_stream_rpc_method_handler(
+                    servicer.Optimize,
+                    request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.OptimizeRequest.FromString,
+                    response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.OptimizeResponse.SerializeToString,
+            ),
+            'EndOptimization': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndOptimization,
+                    request_deserializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.EndOptimizationRequest.FromString,
+                    response_serializer=signet_dot_sidecar_dot_v1_dot_sidecar__pb2.EndOptimizationResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'signet.sidecar.v1.SidecarService', rpc_method_handlers)
@@ -187,8 +251,9 @@ def add_SidecarServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SidecarService:
-    """Runs DSPy programs in worker processes. The supervisor serves every method but Session; each worker serves Session on a
-    TCP port of its own, named by GetPool. Every call needs the metadata `authorization: Bearer <internal token>`; without
+    """Runs DSPy programs in worker processes. The supervisor serves every method but Session and Optimize; each worker serves
+    Session on a TCP port of its own, named by GetPool, and each optimizer process Optimize on the one that StartOptimization
+    names. Every call needs the metadata `authorization: Bearer <internal token>`; without
     it the answer is UNAUTHENTICATED.
     """
 
@@ -371,6 +436,87 @@ class SidecarService:
             '/signet.sidecar.v1.SidecarService/Query',
             signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryRequest.SerializeToString,
             signet_dot_sidecar_dot_v1_dot_sidecar__pb2.QueryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartOptimization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/signet.sidecar.v1.SidecarService/StartOptimization',
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.StartOptimizationRequest.SerializeToString,
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.StartOptimizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Optimize(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/signet.sidecar.v1.SidecarService/Optimize',
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.OptimizeRequest.SerializeToString,
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.OptimizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndOptimization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/signet.sidecar.v1.SidecarService/EndOptimization',
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.EndOptimizationRequest.SerializeToString,
+            signet_dot_sidecar_dot_v1_dot_sidecar__pb2.EndOptimizationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,9 +23,14 @@ class SupervisorLink:
         self._fd = report_fd
         self._lock = threading.Lock()
 
-    def start(self, state: Callable[[], dict[str, int]], commands: Mapping[str, Callable[[], object]]) -> None:
-        """Begins to listen for commands and to report the worker's state every second."""
-        threading.Thread(target=self._listen, args=(commands,), name="link-commands", daemon=True).start()
+    def start(
+        self,
+        state: Callable[[], dict[str, int]],
+        commands: Mapping[str, Callable[[], object]],
+        other: Callable[[str], object] | None = None,
+    ) -> None:
+        """Begins to listen for commands, `other` being given every other line, and to report the worker's state every second."""
+        threading.Thread(target=self._listen, args=(commands, other), name="link-commands", daemon=True).start()
         threading.Thread(target=self._beat, args=(state,), name="link-heartbeat", daemon=True).start()
 
     def report(self, event: str, **values: Any) -> None:
@@ -37,11 +42,13 @@ class SupervisorLink:
         except OSError:
             end_group()
 
-    def _listen(self, commands: Mapping[str, Callable[[], object]]) -> None:
+    def _listen(self, commands: Mapping[str, Callable[[], object]], other: Callable[[str], object] | None) -> None:
         for line in sys.stdin:
             command = commands.get(line.strip())
             if command is not None:
                 command()
+            elif other is not None:
+                other(line)
         end_group()
 
     def _beat(self, state: Callable[[], dict[str, int]]) -> None:

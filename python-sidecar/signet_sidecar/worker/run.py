@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from signet_sidecar.dspy_engine.definition import ProgramData
 from signet_sidecar.dspy_engine.execute import execute, to_failure
-from signet_sidecar.dspy_engine.lm import Asking, LmAnswer, LmCallEnded, LmCallFailed, LmRequest
+from signet_sidecar.dspy_engine.lm import Asking, LmAnswer, LmCallEnded, LmCallFailed, LmPromptTooLong, LmRequest
 from signet_sidecar.dspy_engine.programs import Programs
 from signet_sidecar.errors import RunFailure
 from signet_sidecar.gen import sidecar_pb2 as pb
@@ -233,4 +233,5 @@ def _answer(reply: pb.LmReply) -> LmAnswer:
     message = failure.message or "the language model gave no completion"
     if reason in _ENDING:
         raise LmCallEnded(reason, message, retryable=failure.retryable)
-    raise LmCallFailed(reason, message, retryable=failure.retryable, retry_after_ms=failure.retry_after_ms)
+    failed = LmPromptTooLong if failure.context_exceeded else LmCallFailed
+    raise failed(reason, message, retryable=failure.retryable, retry_after_ms=failure.retry_after_ms)

@@ -53,7 +53,7 @@ class Worker(rpc.SidecarServiceServicer):
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._telemetry = Telemetry(config)
-        self._user_code = UserCode(config.modules, config.python_path, config.shared_modules)
+        self._user_code = UserCode(config.modules, config.python_path, config.shared_modules, config.colbert_url)
         self._programs = Programs(self._user_code)
         self._sessions: set[SessionState] = set()
         self._dirty: set[SessionState] = set()

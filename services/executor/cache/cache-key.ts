@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isArray, isObject, type JsonObject, type JsonValue } from '@signet/signature/json.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import type { EngineProgram, LmEndpoint } from '../engine/engine.ts';
@@ -17,27 +17,34 @@ export type CacheSubject = {
  * Python), what the language model is and how it is asked, and whose it is. The credential decides nothing.
  */
 export function cacheKey({ program, lm, inputs, keyId }: CacheSubject): Buffer {
-  const asked = lm && [
-    lm.slug,
-    lm.provider,
-    lm.model,
-    lm.apiBase,
-    lm.constrained,
-    lm.capabilities,
-    writeJson(sorted(lm.parameters)),
-  ];
-  // Another DSPy may ask otherwise and read otherwise.
-  const dialect = Object.entries(program.dialect ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  const parts = [
-    program.programId,
-    program.version,
-    program.ref,
-    dialect,
-    asked ?? null,
-    keyId,
-    writeJson(sorted(inputs)),
-  ];
-  return createHash('sha256').update(JSON.stringify(parts)).digest();
+  const text = `[${programText(program)},${lm === undefined ? 'null' : lmText(lm)},${JSON.stringify([keyId, writeJson(sorted(inputs))])}]`;
+  return hash('sha256', text, 'buffer');
+}
+
+// Both live as long as they are served: what they add to each key is written once.
+const programTexts = new WeakMap<EngineProgram, string>();
+const lmTexts = new WeakMap<LmEndpoint, string>();
+
+function programText(program: EngineProgram): string {
+  let text = programTexts.get(program);
+  if (text === undefined) {
+    // Another DSPy may ask otherwise and read otherwise.
+    const dialect = Object.entries(program.dialect ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+    text = JSON.stringify([program.programId, program.version, program.ref, dialect]);
+    programTexts.set(program, text);
+  }
+  return text;
+}
+
+function lmText(lm: LmEndpoint): string {
+  let text = lmTexts.get(lm);
+  if (text === undefined) {
+    const { slug, provider, model, apiBase, constrained, capabilities, parameters } = lm;
+    const asked = [slug, provider, model, apiBase, constrained, capabilities, writeJson(sorted(parameters))];
+    text = JSON.stringify(asked);
+    lmTexts.set(lm, text);
+  }
+  return text;
 }
 
 function sorted(value: JsonValue): JsonValue {

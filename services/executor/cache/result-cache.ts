@@ -1,6 +1,7 @@
 import type { Meter } from '@opentelemetry/api';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
+import { createSummedCounter } from '@signet/kit/telemetry/summed-counter.ts';
 import { LRUCache } from 'lru-cache';
 import type { Engine, EngineRun } from '../engine/engine.ts';
 import type { CacheEntry, CacheStore } from './store.postgres.ts';
@@ -27,6 +28,7 @@ export type CachedRun = {
   run(): Promise<EngineRun>;
 };
 
+const unlabelled = {};
 const entryBytesMax = 1_048_576;
 
 /**
@@ -49,8 +51,10 @@ export class ResultCache {
       maxSize: bounds.memoryBytesMax ?? 67_108_864,
       sizeCalculation: ({ outputsJson }) => outputsJson.length + 100,
     });
-    this.#hits = deps.meter.createCounter('signet.cache.hit', { description: 'Executions answered from the cache' });
-    this.#misses = deps.meter.createCounter('signet.cache.miss', {
+    this.#hits = createSummedCounter(deps.meter, 'signet.cache.hit', {
+      description: 'Executions answered from the cache',
+    });
+    this.#misses = createSummedCounter(deps.meter, 'signet.cache.miss', {
       description: 'Executions that looked into the cache in vain',
     });
   }
@@ -81,7 +85,7 @@ export class ResultCache {
   }
 
   async #run(name: string, asked: CachedRun): Promise<EngineRun> {
-    this.#misses.add(1);
+    this.#misses.add(1, unlabelled);
     const running = asked.run();
     const shared = running.then(
       (run) => run,
@@ -124,7 +128,7 @@ export class ResultCache {
   }
 
   #hit({ outputsJson, engine }: CacheEntry): EngineRun {
-    this.#hits.add(1);
+    this.#hits.add(1, unlabelled);
     const routing = { engine, strategy: undefined, reason: 'cached', degraded: false };
     return { outputsJson, lmCalls: 0, tokensIn: 0, tokensOut: 0, queueMs: 0, worker: '', cacheHit: true, routing };
   }

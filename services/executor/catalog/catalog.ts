@@ -1,6 +1,7 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { OutgoingContext } from '@signet/kit/grpc/client.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
+import { ServingPolicy } from '@signet/proto/gen/signet/v1/program.ts';
 import type { LanguageModels } from './language-models.ts';
 import type { Modules } from './modules.ts';
 import type { CatalogChange, RegistryClient, ResolvedModule, ResolvedProgram } from './registry.grpc.ts';
@@ -215,12 +216,19 @@ function isSame(a: ResolvedProgram, b: ResolvedProgram): boolean {
     a.name === b.name &&
     a.deleted === b.deleted &&
     a.errorMessage === b.errorMessage &&
+    policyText(a) === policyText(b) &&
     a.preparation?.state === b.preparation?.state &&
     a.preparation?.dspyProgramId === b.preparation?.dspyProgramId &&
     a.preparation?.nativeFault === b.preparation?.nativeFault &&
     a.preparation?.createTime?.getTime() === b.preparation?.createTime?.getTime() &&
     (a.preparation?.promptPlan === undefined) === (b.preparation?.promptPlan === undefined)
   );
+}
+
+function policyText({ servingPolicy }: ResolvedProgram): string {
+  return servingPolicy === undefined
+    ? ''
+    : Buffer.from(ServingPolicy.encode(servingPolicy).finish()).toString('latin1');
 }
 
 function notFound(program: string): AppError {

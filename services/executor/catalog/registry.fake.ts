@@ -1,5 +1,5 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
-import { createGrpcServer } from '@signet/kit/grpc/server.ts';
+import { createGrpcServer, type Handlers } from '@signet/kit/grpc/server.ts';
 import { newId } from '@signet/kit/id.ts';
 import { createLogger } from '@signet/kit/log/logger.ts';
 import { createTelemetry } from '@signet/kit/telemetry/telemetry.ts';
@@ -8,7 +8,7 @@ import {
   type CatalogChange,
   RegistryInternalServiceService,
   type ReportedModule,
-  type ResolvedProgram,
+  ResolvedProgram,
 } from '@signet/proto/gen/signet/internal/v1/registry.ts';
 import { AdapterType } from '@signet/proto/gen/signet/v1/common.ts';
 import { Preparation, Program, ProgramConfiguration, ProgramStatus } from '@signet/proto/gen/signet/v1/program.ts';
@@ -22,6 +22,8 @@ export type FakeProgram = {
   readonly status?: ProgramStatus;
   readonly strictMode?: boolean;
   readonly configuration?: Partial<ProgramConfiguration>;
+  /** What it is composed of, in the full form of a spec. */
+  readonly pipeline?: unknown;
 };
 
 /** Stands in for the registry at its door: real gRPC, programs in memory. For tests of the executor alone. */
@@ -65,6 +67,7 @@ export async function startFakeRegistry(internalToken: string, port = 0): Promis
   };
   const put = (program: FakeProgram): ResolvedProgram => store(resolvedOf(program));
   server.add(RegistryInternalServiceService, {
+    ...unanswered(),
     async resolveProgram({ program, version }) {
       resolves++;
       if (refusal !== undefined) throw refusal;
@@ -179,9 +182,20 @@ export async function startFakeRegistry(internalToken: string, port = 0): Promis
   };
 }
 
+type InternalHandlers = Handlers<typeof RegistryInternalServiceService>;
+
+// What no test of the executor alone asks for.
+function unanswered(): InternalHandlers {
+  const refuse = async () => {
+    throw new AppError('STATE_FORBIDS', 'The stand-in of the registry does not answer this');
+  };
+  const names = Object.keys(RegistryInternalServiceService);
+  return Object.fromEntries(names.map((name) => [name, refuse])) as unknown as InternalHandlers;
+}
+
 function resolvedOf(program: FakeProgram): ResolvedProgram {
   const ready = (program.status ?? status.PROGRAM_STATUS_READY) === status.PROGRAM_STATUS_READY;
-  return {
+  return ResolvedProgram.fromPartial({
     programId: newId(),
     slug: program.slug,
     name: program.slug,
@@ -203,5 +217,6 @@ function resolvedOf(program: FakeProgram): ResolvedProgram {
     preparation: ready ? Preparation.fromPartial({ state: 2, dspyProgramId: 'mock-prepared' }) : undefined,
     deleted: false,
     revision: 0n,
-  };
+    pipelineJson: Buffer.from(program.pipeline === undefined ? '' : JSON.stringify(program.pipeline)),
+  });
 }

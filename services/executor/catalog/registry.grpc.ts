@@ -55,7 +55,14 @@ export type RegistryClient = {
     ctx: OutgoingContext,
   ): Promise<RegistryProgram>;
   ensureQuickProgram(
-    signature: { readonly spec: string; readonly module: string },
+    signature: {
+      readonly spec: string;
+      readonly module: string;
+      /** `predict` or `chain_of_thought`; absent means predict. */
+      readonly kind?: string;
+      readonly lm?: string;
+      readonly instructions?: string;
+    },
     adapterType: WireAdapterType,
     ctx: OutgoingContext,
   ): Promise<ResolvedProgram>;
@@ -90,8 +97,8 @@ export function createRegistryClient(peer: GrpcPeer): RegistryClient {
     setServingVersion({ expected, ...request }, ctx) {
       return peer.unary(methods.setServingVersion, { ...request, expectedServingVersion: expected }, ctx);
     },
-    ensureQuickProgram({ spec, module }, adapterType, ctx) {
-      const request = { signatureSpec: spec, signatureModule: module, adapterType };
+    ensureQuickProgram({ spec, module, kind = '', lm = '', instructions = '' }, adapterType, ctx) {
+      const request = { signatureSpec: spec, signatureModule: module, adapterType, module: kind, lm, instructions };
       return peer.unary(methods.ensureQuickProgram, request, ctx);
     },
     resolveModule: (module, ctx) => peer.unary(methods.resolveModule, { module }, ctx),

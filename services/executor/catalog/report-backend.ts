@@ -19,8 +19,8 @@ export type BackendDeps = {
   readonly source: BackendSource | undefined;
   readonly modules: Modules;
   readonly registry: Pick<RegistryClient, 'reportBackend'>;
-  /** The names of the allow-list that are signatures, and so no modules; undefined until somebody has looked. */
-  readonly signatureNames: () => ReadonlySet<string> | undefined;
+  /** The names of the allow-list that stand for no modules; undefined until somebody has looked. */
+  readonly otherNames: () => ReadonlySet<string> | undefined;
   readonly hasNative: boolean;
   /** How many executions of each registered module this process runs now. */
   readonly running: () => Promise<ReadonlyMap<string, number>>;
@@ -74,9 +74,9 @@ async function makeReport(deps: BackendDeps, executor: string): Promise<ReportBa
     return { id, name, pythonClass, held: error === '', running: running.get(id) ?? 0, error };
   });
   const taken = new Set(known.map(({ pythonClass }) => pythonClass));
-  const signatures = deps.signatureNames();
+  const others = deps.otherNames();
   const guests = names
-    .filter((name) => signatures !== undefined && !taken.has(name) && !signatures.has(name))
+    .filter((name) => others !== undefined && !taken.has(name) && !others.has(name))
     .map((name): BackendModule => {
       const error = pythonFault(workers, names, name);
       return { id: '', name, pythonClass: name, held: error === '', running: 0, error };

@@ -28,8 +28,8 @@ const describeMs = 35_000;
 
 /** Reports under way. */
 export type ModuleReports = {
-  /** The names that were told of as signatures; undefined until they were told of. */
-  signatureNames(): ReadonlySet<string> | undefined;
+  /** The names that stand for signatures and functions, and so for no modules; undefined until they were looked at. */
+  otherNames(): ReadonlySet<string> | undefined;
   close(): void;
 };
 
@@ -38,7 +38,7 @@ export function startReporting(deps: ReportDeps): ModuleReports {
   const stop = new AbortController();
   let told = '';
   let isBusy = false;
-  let signatures: ReadonlySet<string> | undefined;
+  let others: ReadonlySet<string> | undefined;
   const look = async (): Promise<void> => {
     if (isBusy || !deps.source.ready()) return;
     const listed = [...deps.source.moduleNames()].sort();
@@ -48,9 +48,14 @@ export function startReporting(deps: ReportDeps): ModuleReports {
     isBusy = true;
     try {
       const reports: ReportedModule[] = [];
+      const found = new Set<string>();
       // One after the other, as the sidecar looks at them: each is imported in a process of its own.
-      for (const name of names) reports.push(await describe(deps, name, stop.signal));
-      signatures = new Set(reports.filter(({ spec }) => spec !== '').map(({ name }) => name));
+      for (const name of names) {
+        const { report, kind } = await describe(deps, name, stop.signal);
+        reports.push(report);
+        if (report.spec !== '' || kind === 'function') found.add(name);
+      }
+      others = found;
       await deps.registry.reportModules(reports, stop.signal);
       told = listed.join();
       const refused = listed.filter((name) => !isModuleName(name));
@@ -65,7 +70,7 @@ export function startReporting(deps: ReportDeps): ModuleReports {
   const timer = setInterval(() => void look(), lookMs);
   timer.unref();
   return {
-    signatureNames: () => signatures,
+    otherNames: () => others,
     close() {
       clearInterval(timer);
       stop.abort(new AppError('CANCELLED', 'The executor is shutting down'));
@@ -73,7 +78,9 @@ export function startReporting(deps: ReportDeps): ModuleReports {
   };
 }
 
-async function describe({ source }: ReportDeps, name: string, signal: AbortSignal): Promise<ReportedModule> {
+type Described = { readonly report: ReportedModule; readonly kind: string };
+
+async function describe({ source }: ReportDeps, name: string, signal: AbortSignal): Promise<Described> {
   try {
     const { signature } = await source.describe(name, {
       signal,
@@ -81,13 +88,13 @@ async function describe({ source }: ReportDeps, name: string, signal: AbortSigna
       trace: ROOT_CONTEXT,
     });
     const spec = printSpec(liftSpec(signature.fields.map(lowered)));
-    return { name, spec, description: signature.instructions, error: '' };
+    return { report: { name, spec, description: signature.instructions, error: '' }, kind: 'signature' };
   } catch (error) {
-    const { reason, message } = normalizeError(error);
+    const { reason, message, metadata } = normalizeError(error);
     // What is away now may come back: the whole report is made again then.
     if (reason === 'ENGINE_UNAVAILABLE' || reason === 'CANCELLED' || reason === 'DEADLINE_EXCEEDED') throw error;
     const fault = reason === 'INTERNAL' && error instanceof Error ? error.message : message;
-    return { name, spec: '', description: '', error: fault.slice(0, 2000) };
+    return { report: { name, spec: '', description: '', error: fault.slice(0, 2000) }, kind: metadata.kind ?? '' };
   }
 }
 

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { invariant } from '@signet/kit/error/app-error.ts';
+import { loadPipeline } from '@signet/pipeline/load-pipeline.ts';
+import type { Pipeline } from '@signet/pipeline/pipeline.ts';
 import { type Payload, AdapterType as WireAdapterType } from '@signet/proto/gen/signet/v1/common.ts';
 import { type LmOptions, PreparationState, ProgramStatus } from '@signet/proto/gen/signet/v1/program.ts';
 import { isObject, JsonNumber, type JsonObject, type JsonValue, jsonFromPlain } from '@signet/signature/json.ts';
@@ -9,6 +11,8 @@ import { type Checker, compileChecker } from '@signet/signature/value.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import type { AdapterType } from '../engine/choose-engine.ts';
 import type { EngineProgram } from '../engine/engine.ts';
+import { compileServing, type ServingPlan } from '../serving/serving-plan.ts';
+import { fromServingPolicy } from '../serving/wire.ts';
 import { type ModuleSettings, moduleSettingsOf } from './known-module.ts';
 import type { ResolvedProgram } from './registry.grpc.ts';
 
@@ -33,6 +37,10 @@ export type ServedProgram = {
   readonly engineProgram: EngineProgram;
   /** The registered module behind it; undefined if there is none. */
   readonly moduleSettings: ModuleSettings | undefined;
+  /** What it is composed of; absent for a program that runs a signature. */
+  readonly pipeline?: Pipeline;
+  /** Who gets which version; undefined if the serving one gets all. */
+  readonly serving: ServingPlan | undefined;
   readonly checkInputs: Checker;
   readonly checkOutputs: Checker;
 };
@@ -42,7 +50,9 @@ export function compileProgram(resolved: ResolvedProgram): ServedProgram {
   invariant(resolved.signature !== undefined, `the program ${resolved.programId} came without its signature`);
   const engineProgram = engineProgramOf(resolved);
   const { signature } = engineProgram;
-  const outputs = outputFields(signature, engineProgram.module);
+  const pipeline =
+    resolved.pipelineJson.length === 0 ? undefined : loadPipeline(resolved.pipelineJson.toString('utf8'));
+  const outputs = pipeline === undefined ? outputFields(signature, engineProgram.module) : resultFields(pipeline);
   return {
     id: resolved.programId,
     slug: resolved.slug,
@@ -58,8 +68,35 @@ export function compileProgram(resolved: ResolvedProgram): ServedProgram {
     lm: resolved.configuration?.lm ?? '',
     engineProgram,
     moduleSettings: resolved.moduleSettings && moduleSettingsOf(resolved.moduleSettings),
+    serving: compileServing(fromServingPolicy(resolved.servingPolicy)),
     checkInputs: compileChecker(signature.inputs, { strictMode: resolved.signature.strictMode, root: 'inputs' }),
     checkOutputs: outputs,
+    ...(pipeline === undefined ? {} : { pipeline }),
+  };
+}
+
+const checkersMax = 64;
+
+// A step that was left out, or whose compensation stands for it, may give less: what is there has to fit.
+function resultFields({ outputs }: Pipeline): Checker {
+  const checkers = new Map<string, Checker>();
+  return (value) => {
+    if (!isObject(value)) {
+      const violation = { field: 'outputs', reason: 'TYPE_MISMATCH' as const, description: 'must be an object' };
+      return { ok: false, violations: [violation] };
+    }
+    const given = outputs.filter(({ name }) => value.has(name) && value.get(name) !== null);
+    if (given.length === 0) return { ok: true, values: value };
+    const key = given.map(({ name }) => name).join(' ');
+    let check = checkers.get(key);
+    if (check === undefined) {
+      check = compileChecker(given, { root: 'outputs' });
+      if (checkers.size >= checkersMax) checkers.clear();
+      checkers.set(key, check);
+    }
+    const declared = new Map(given.map(({ name }) => [name, value.get(name)!]));
+    const result = check(declared);
+    return result.ok ? { ok: true, values: new Map([...value, ...result.values]) } : result;
   };
 }
 
@@ -87,7 +124,7 @@ function engineProgramOf(resolved: ResolvedProgram): EngineProgram {
   const config = configuration?.moduleConfig;
   const moduleConfig = config === undefined ? undefined : objectOf(jsonFromPlain(config));
   const parts = {
-    module: configuration?.module || 'predict',
+    module: resolved.pipelineJson.length > 0 ? 'pipeline' : configuration?.module || 'predict',
     promptAdapter: configuration?.promptAdapter === 'json' ? ('json' as const) : ('chat' as const),
     instructions: configuration?.instructions || signature!.description,
     demosJson: (configuration?.demos ?? []).map(payloadText),
@@ -96,6 +133,8 @@ function engineProgramOf(resolved: ResolvedProgram): EngineProgram {
   const content: unknown[] = [signature!.spec, mlTypes, { ...parts, lmOptions: writeJson(parts.lmOptions) }];
   if (metadata !== undefined) content.push(writeJson(metadata));
   if (moduleConfig !== undefined) content.push({ moduleConfig: writeJson(moduleConfig) });
+  const stateJson = resolved.dspyState.toString('utf8');
+  if (stateJson !== '') content.push({ stateJson });
   return {
     programId: resolved.programId,
     slug: resolved.slug,
@@ -105,6 +144,7 @@ function engineProgramOf(resolved: ResolvedProgram): EngineProgram {
     ...planOf(resolved),
     ...parts,
     ...(moduleConfig === undefined ? {} : { moduleConfig }),
+    ...(stateJson === '' ? {} : { stateJson }),
     ...(metadata === undefined ? {} : { metadata }),
   };
 }

@@ -1,6 +1,7 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { AppError } from '@signet/kit/error/app-error.ts';
+import { installJobQueue, queueSchema } from './install-job-queue.ts';
 import { Executions001 } from './migrations/001-executions.ts';
 import { ProgramStats002 } from './migrations/002-program-stats.ts';
 import { IdempotencyFeedback003 } from './migrations/003-idempotency-feedback.ts';
@@ -10,6 +11,10 @@ import { AuditLog006 } from './migrations/006-audit-log.ts';
 import { CognitiveExecutions007 } from './migrations/007-cognitive-executions.ts';
 import { CacheEntries008 } from './migrations/008-cache-entries.ts';
 import { ExecutionShadows009 } from './migrations/009-execution-shadows.ts';
+import { StepExecutions010 } from './migrations/010-step-executions.ts';
+import { Batches011 } from './migrations/011-batches.ts';
+import { Evaluations012 } from './migrations/012-evaluations.ts';
+import { OptimizationJobs013 } from './migrations/013-optimization-jobs.ts';
 
 /** Which way the schema `executor` is moved. */
 export type MigrateAction = 'up' | 'down' | 'status';
@@ -58,13 +63,19 @@ export async function migrate(
         { name: '007-cognitive-executions', class: CognitiveExecutions007 },
         { name: '008-cache-entries', class: CacheEntries008 },
         { name: '009-execution-shadows', class: ExecutionShadows009 },
+        { name: '010-step-executions', class: StepExecutions010 },
+        { name: '011-batches', class: Batches011 },
+        { name: '012-evaluations', class: Evaluations012 },
+        { name: '013-optimization-jobs', class: OptimizationJobs013 },
       ],
     },
   });
   try {
     return await orm.em.getConnection().transactional(async (lock) => {
       await orm.em.getConnection().execute('select pg_advisory_xact_lock(?)', [lockKey], 'run', lock);
-      return await run(orm, action, options);
+      const report = await run(orm, action, options);
+      if (action === 'up') await installJobQueue(databaseUrl, await isThere(orm, queueSchema));
+      return report;
     });
   } finally {
     await orm.close();
@@ -87,8 +98,13 @@ async function run(orm: MikroORM, action: MigrateAction, options: MigrateOptions
   return { executed, pending: (await orm.migrator.getPending()).map(({ name }) => name) };
 }
 
+async function isThere(orm: MikroORM, schema: string): Promise<boolean> {
+  const [found] = await orm.em.getConnection().execute('select to_regnamespace(?) is not null as there', [schema]);
+  return found?.there === true;
+}
+
 async function refuseLoss(orm: MikroORM): Promise<void> {
-  const tables = ['executions', 'program_stats', 'idempotency', 'execution_feedback'];
+  const tables = ['executions', 'program_stats', 'idempotency', 'execution_feedback', 'evaluations'];
   for (const table of tables) {
     const [found] = await orm.em
       .getConnection()

@@ -9,7 +9,7 @@ const textOid = 25;
  */
 export function encodeTextArray(cells: readonly Cell[]): Buffer {
   let sizeBytes = 20;
-  for (const cell of cells) sizeBytes += 4 + (cell === null ? 0 : Buffer.byteLength(cell));
+  for (const cell of cells) sizeBytes += 4 + (cell === null ? 0 : bytesAtMost(cell));
   const buffer = Buffer.allocUnsafe(cells.length === 0 ? 12 : sizeBytes);
   buffer.writeInt32BE(cells.length === 0 ? 0 : 1, 0);
   buffer.writeInt32BE(1, 4);
@@ -19,9 +19,26 @@ export function encodeTextArray(cells: readonly Cell[]): Buffer {
   buffer.writeInt32BE(1, 16);
   let at = 20;
   for (const cell of cells) {
-    const written = cell === null ? -1 : buffer.write(cell, at + 4);
+    const written = cell === null ? -1 : write(buffer, cell, at + 4);
     buffer.writeInt32BE(written, at);
     at += 4 + Math.max(written, 0);
   }
-  return buffer;
+  return at === buffer.length ? buffer : buffer.subarray(0, at);
+}
+
+// Most cells are ids, names and numbers: to call out of JavaScript for each of them costs more than they do.
+const shortChars = 64;
+
+function bytesAtMost(cell: string): number {
+  return cell.length <= shortChars ? cell.length * 3 : Buffer.byteLength(cell);
+}
+
+function write(buffer: Buffer, cell: string, at: number): number {
+  if (cell.length > shortChars) return buffer.write(cell, at);
+  for (let index = 0; index < cell.length; index++) {
+    const code = cell.charCodeAt(index);
+    if (code > 0x7f) return buffer.write(cell, at);
+    buffer[at + index] = code;
+  }
+  return cell.length;
 }

@@ -1,4 +1,4 @@
-import { Breaker } from '../lm/breaker.ts';
+import { Breaker } from '@signet/kit/breaker.ts';
 import type { Engine } from './engine.ts';
 
 /** Keeps calls from an engine that is not there, until 30 s have passed or it says that it is back. */

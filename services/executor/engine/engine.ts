@@ -65,6 +65,8 @@ export type EngineProgram = {
   readonly module: string;
   /** The module's own settings by DSPy's constructor names; absent if none are set. */
   readonly moduleConfig?: JsonObject;
+  /** What DSPy had saved of each predictor, a JSON object by their names; absent if instructions and demos say everything. */
+  readonly stateJson?: string;
   readonly promptAdapter: 'chat' | 'json';
   /** Empty means DSPy's own sentence. */
   readonly instructions: string;
@@ -100,7 +102,13 @@ export type Prepared = {
 /** What an engine tells while it runs. */
 export type EngineEvent =
   | { readonly kind: 'token'; readonly predictor: string; readonly field: string; readonly text: string }
-  | { readonly kind: 'step'; readonly step: string; readonly status: 'started' | 'completed' | 'failed' };
+  | {
+      readonly kind: 'step';
+      readonly step: string;
+      readonly status: 'started' | 'completed' | 'failed' | 'skipped';
+      /** The step's own execution; absent if it has none. */
+      readonly childId?: string;
+    };
 
 /** The surroundings of one run. */
 export type RunContext = {
@@ -116,10 +124,16 @@ export type RunContext = {
   readonly lmCalls?: LmCalls | undefined;
   /** How often a failed LM call is repeated. */
   readonly maxRetries: number;
+  /** Above 1 if another run of the execution was lost before this one; absent means 1. */
+  readonly attempts?: number;
+  /** True once the execution is another process's; absent means that nobody can tell. An abort before that hides it. */
+  readonly isLost?: () => boolean;
   /** Given when somebody keeps or hears what happens. */
   readonly onEvent?: (event: EngineEvent) => void;
   /** Set once a process was lost that ran it together with others: from then on it runs in a process of its own. */
   alone?: boolean;
+  /** True for one of many that nobody waits for on the line: then it may run where there is room for many. */
+  readonly isBulk?: boolean;
   /** True once text was told: from then on nothing may contradict it. */
   readonly hasShownText?: boolean;
   /** True if somebody hears the text as it grows: then the model is asked for a stream, and tokens are told. */
@@ -143,6 +157,8 @@ export type EngineRun = {
   readonly handedOver?: number;
   /** Which engine ran it in the end and why; absent if there was no choice. */
   readonly routing?: Routing;
+  /** What a pipeline's run came to; absent for others. */
+  readonly pipeline?: { readonly steps: number; readonly degraded: boolean };
 };
 
 /** How a run came to its engine. */
@@ -187,6 +203,8 @@ export type RenderedPrompt = {
  */
 export type Engine = {
   readonly name: EngineName;
+  /** True for one that may come back later than 2 s after an abort, because it undoes things first. */
+  readonly settlesItself?: boolean;
   /** True if a run could begin now. */
   ready(): boolean;
   /** Makes sure that a program version can be run. Throws MODULE_INVALID or SIGNATURE_TYPE if it never can. */

@@ -2,7 +2,8 @@ import type { CallContext } from '@signet/kit/call-context.ts';
 import { newId } from '@signet/kit/id.ts';
 import { checkInputs, checkRequestId, type ExecuteInput } from '../runtime/call-input.ts';
 import { claimExecution } from '../runtime/execute-once.ts';
-import { type ExecuteDeps, recordInvalid, startRow } from '../runtime/execute-program.ts';
+import type { ExecuteDeps } from '../runtime/execute-program.ts';
+import { recordInvalid, startRow } from '../runtime/first-row.ts';
 import { planCall } from '../runtime/plan-call.ts';
 import type { Backlog } from './backlog.ts';
 import type { DetachedRunner } from './detached-runner.ts';
@@ -36,7 +37,7 @@ export async function createExecution(
   }
   const checked = checkInputs(plan.program, input.inputs);
   if (!checked.ok) {
-    await recordInvalid(deps, { plan, input, askedMs, id }, checked, ctx, true);
+    await recordInvalid(deps, { plan, askedMs, id }, checked, ctx, { isDetached: true });
     throw checked.error.with({ executionId: id });
   }
   const row = { id, inputsJson: checked.json, isDetached: true, retriedFrom: input.retriedFrom ?? '' };

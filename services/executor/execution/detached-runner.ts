@@ -26,6 +26,8 @@ export class DetachedRunner {
   private readonly deps: RunnerDeps;
   private readonly inFlightMax: number;
   private readonly running = new Map<string, { token: number; done: Promise<void> }>();
+  /** What runs here because somebody here needs it, beyond the bound. */
+  private readonly held = new Map<string, { token: number; done: Promise<void> }>();
   private isClosed = false;
   private claiming: Promise<void> | undefined;
   private isWanted = false;
@@ -52,6 +54,26 @@ export class DetachedRunner {
     });
   }
 
+  /** Has an execution of ours, which runs, handed back with the others should this process stop before `done`. */
+  hold(id: string, token: number, done: Promise<unknown>): void {
+    const settled = done.then(
+      () => {},
+      () => {},
+    );
+    this.held.set(id, { token, done: settled });
+    void settled.then(() => this.held.delete(id));
+  }
+
+  /**
+   * Runs one execution here if it waits, also where the bound is reached: whoever needs its end may be what the others wait for. Resolves
+   * when it is claimed, or was not there to be claimed.
+   */
+  async take(id: string): Promise<void> {
+    if (this.isClosed) return;
+    const claim = await this.deps.leases.claimOne(id);
+    if (claim !== undefined) this.hold(claim.id, claim.token, this.run(claim));
+  }
+
   /** Takes nothing more, gives what runs `graceMs` to end, and hands the rest back for others to run at once. */
   async close(graceMs: number): Promise<void> {
     this.isClosed = true;
@@ -61,17 +83,23 @@ export class DetachedRunner {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, graceMs);
     });
-    await Promise.race([Promise.all([...this.running.values()].map(({ done }) => done)), late]);
+    await Promise.race([this.emptied(), late]);
     clearTimeout(timer);
-    const left = [...this.running].map(([id, { token }]) => ({ id, token }));
+    const left = [...this.running, ...this.held].map(([id, { token }]) => ({ id, token }));
     if (left.length === 0) return;
     await this.deps.leases.release(left).catch(() => {});
     // What they still come to is fenced off now: the lease went to whoever claims next.
     for (const { id } of left) {
       const live = this.deps.live.get(id);
       live?.record.reject(new AppError('SHUTTING_DOWN', 'The executor is shutting down'));
-      live?.abort(new AppError('CANCELLED', 'The executor is shutting down'));
+      live?.abort(new AppError('SHUTTING_DOWN', 'The executor is shutting down'));
     }
+  }
+
+  // What runs may begin more.
+  private async emptied(): Promise<void> {
+    while (this.running.size + this.held.size > 0)
+      await Promise.all([...this.running.values(), ...this.held.values()].map(({ done }) => done));
   }
 
   private async claim(): Promise<void> {
@@ -98,8 +126,11 @@ export class DetachedRunner {
   private async run(claim: Claim): Promise<void> {
     const { deps } = this;
     const record = deps.recorder.adopt(claim.id, claim.token);
-    const live = new LiveExecution(record, claim.attempts, (sequence, step, status) =>
-      deps.recorder.step({ executionId: claim.id, sequence, step, status }),
+    const live = new LiveExecution(record, claim.attempts, (sequence, step, status, childId) =>
+      deps.recorder.step({
+        ...{ executionId: claim.id, sequence, step, status },
+        ...(childId === undefined ? {} : { childId }),
+      }),
     );
     const isAwaited = deps.live.add(live);
     try {

@@ -48,6 +48,11 @@ export class ExecutionRecord {
     return this.startStored && this.state !== 'ended' && this.state !== 'lost';
   }
 
+  /** True once the row is another's, or could not be written. */
+  get isLost(): boolean {
+    return this.state === 'lost';
+  }
+
   /** True once an end is given, committed or not. */
   get isEnding(): boolean {
     return this.end !== undefined;
@@ -99,7 +104,8 @@ export class ExecutionRecord {
     this.state = 'flying';
     this.departedEnd = this.end;
     if (!this.startStored) rows.push({ start: this.start!, token: this.token, end: this.end });
-    else if (this.end !== undefined) ends.push({ id: this.id, token: this.token, end: this.end });
+    else if (this.end !== undefined)
+      ends.push({ id: this.id, token: this.token, end: this.end, isQuiet: this.start?.isQuiet ?? false });
   }
 
   /** What departed is committed; for the recorder. */

@@ -37,8 +37,19 @@ export type RunOptions = {
   /** The engine that runs it once more after the answer, for comparison. */
   readonly shadow?: EngineName;
   readonly version?: number;
+  /** Names the version in place of its number. */
+  readonly version_label?: string;
+  /** By what calls are told apart where they are split between versions. */
+  readonly sticky_key?: string;
   readonly lm?: string;
+  /** Of a step that calls a Python class: the keywords with which it is made. */
+  readonly kwargs?: Readonly<Record<string, unknown>>;
+  /** Of a step without a program: true if its argument is no object and stands under `input`. */
+  readonly wrapped?: boolean;
 };
+
+/** Stands where an execution of a program has that program's id: a step that is a function or a Python name belongs to none. */
+export const noProgram = '00000000-0000-0000-0000-000000000000';
 
 /** One execution as it stands in the database. JSON stays text, so that every digit survives. */
 export type Execution = {
@@ -98,7 +109,21 @@ export type StartRow = {
   /** The registered module that runs; null if none does. */
   readonly moduleId: string | null;
   readonly moduleName: string | null;
+  /** The execution of which this one is a step, and the step's name; absent for a run of its own. */
+  readonly parentId?: string;
+  readonly step?: string;
+  /** Of a detached execution: true if the process that begins it runs it at once, under a lease of its own. */
+  readonly isOwned?: boolean;
+  /** True if no other process is told of its end. */
+  readonly isQuiet?: boolean;
+  /** Milliseconds since 1970; absent means what its id says. */
+  readonly askedMs?: number;
 };
+
+/** True for an execution that waits in the database for whoever claims it. */
+export function isLeftToOthers({ detached, isOwned = false }: StartRow): boolean {
+  return detached && !isOwned;
+}
 
 /** The end of an execution. */
 export type EndRow = {
@@ -122,8 +147,13 @@ export type StepRow = {
   readonly executionId: string;
   readonly sequence: number;
   readonly step: string;
-  readonly status: 'started' | 'completed' | 'failed';
+  readonly status: StepStatus;
+  /** The step's own execution; absent if it has none. */
+  readonly childId?: string;
 };
+
+/** What a step came to. */
+export type StepStatus = 'started' | 'completed' | 'failed' | 'skipped';
 
 /** How long a lease holds; its owner renews it each `heartbeatMs`. */
 export const leaseMs = 10_000;

@@ -7,6 +7,8 @@ export type Claim = {
   readonly id: string;
   readonly programId: string;
   readonly version: number;
+  /** What runs, such as `predict`, `pipeline` or `function:merge_and_rank`. */
+  readonly module: string;
   readonly engine: 'python' | 'native' | 'mock';
   readonly inputsJson: string;
   readonly options: RunOptions;
@@ -27,6 +29,8 @@ export type CancelState = { readonly status: ExecutionStatus };
 export type LeaseStore = {
   /** Takes pending detached executions, oldest first, each under a token one higher. */
   claim(limit: number): Promise<Claim[]>;
+  /** Takes one pending detached execution; undefined if it does not wait any more. */
+  claimOne(id: string): Promise<Claim | undefined>;
   /** Renews leases; gives the ids that are still ours, and which of them somebody wants to end. */
   renew(held: readonly { id: string; token: number }[]): Promise<Map<string, { cancelRequested: boolean }>>;
   /** Settles what nobody renewed: detached ones run again, others and those lost too often fail. Gives how many of each. */
@@ -43,21 +47,11 @@ export type LeaseStore = {
 export function createLeaseStore(database: Database, owner: string): LeaseStore {
   return {
     async claim(limit) {
-      const rows = await database.query<ClaimRow>('lease_claim', claimText, [limit, owner]);
-      return rows.map((row) => ({
-        id: row.id,
-        programId: row.program_id,
-        version: row.version,
-        engine: row.engine,
-        inputsJson: row.inputs,
-        options: row.options,
-        keyId: row.key_id,
-        traceparent: row.traceparent,
-        token: row.lease_token,
-        attempts: row.attempts,
-        workerLosses: row.worker_losses,
-        ageMs: row.age_ms,
-      }));
+      return (await database.query<ClaimRow>('lease_claim', claimText, [limit, owner])).map(claimOf);
+    },
+    async claimOne(id) {
+      const [row] = await database.query<ClaimRow>('lease_claim_one', claimOneText, [id, owner]);
+      return row && claimOf(row);
     },
     async renew(held) {
       const rows = await database.query<{ id: string; cancel_requested: boolean }>('lease_renew', renewText, [
@@ -98,6 +92,7 @@ type ClaimRow = {
   id: string;
   program_id: string;
   version: number;
+  module: string;
   engine: 'python' | 'native' | 'mock';
   inputs: string;
   options: RunOptions;
@@ -109,16 +104,40 @@ type ClaimRow = {
   age_ms: number;
 };
 
+function claimOf(row: ClaimRow): Claim {
+  return {
+    id: row.id,
+    programId: row.program_id,
+    version: row.version,
+    module: row.module,
+    engine: row.engine,
+    inputsJson: row.inputs,
+    options: row.options,
+    keyId: row.key_id,
+    traceparent: row.traceparent,
+    token: row.lease_token,
+    attempts: row.attempts,
+    workerLosses: row.worker_losses,
+    ageMs: row.age_ms,
+  };
+}
+
 const lease = `now() + interval '${leaseMs} ms'`;
 
-const claimText = `with picked as (
-  select id from executor.executions where status = 'pending' and detached and not cancel_requested
-  order by id limit $1 for update skip locked)
+const claimAll = (picked: string): string => `with picked as (${picked})
 update executor.executions x set status = 'running', lease_owner = $2, lease_token = x.lease_token + 1, lease_until = ${lease},
   attempts = x.attempts + 1, start_time = coalesce(x.start_time, now()), update_time = now()
 from picked where x.id = picked.id
-returning x.id::text, x.program_id::text, x.version, x.engine, x.inputs::text, x.options, x.key_id, x.traceparent, x.lease_token, x.attempts,
+returning x.id::text, x.program_id::text, x.version, x.module, x.engine, x.inputs::text, x.options, x.key_id, x.traceparent, x.lease_token, x.attempts,
   x.worker_losses, extract(epoch from now() - x.executed_at)::float8 * 1000 as age_ms`;
+
+const claimText = claimAll(`
+  select id from executor.executions where status = 'pending' and detached and not cancel_requested
+  order by id limit $1 for update skip locked`);
+
+const claimOneText = claimAll(`
+  select id from executor.executions where id = $1 and status = 'pending' and detached and not cancel_requested
+  for update skip locked`);
 
 const renewText = `update executor.executions x set lease_until = ${lease}
 from unnest($1::uuid[], $2::int[]) as h(id, token)
@@ -167,17 +186,25 @@ const releaseText = `with given as (
   returning x.id)
 select count(pg_notify('${channel}', 'work')) from given`;
 
-const cancelText = `with final as (
+// Steps go with the execution that they are steps of. Whoever runs it ends them itself; what nobody runs ends here.
+const cancelText = `with recursive tree as (
+  select id, 0 as depth from executor.executions where id = $1
+  union all
+  select x.id, tree.depth + 1 from executor.executions x join tree on x.parent_id = tree.id
+  where x.status in ('pending', 'running') and tree.depth < 10),
+final as (
   update executor.executions x set status = 'cancelled', cancel_requested = true, error = $2::jsonb, end_time = now(), update_time = now(),
     duration_ms = greatest(extract(epoch from now() - coalesce(x.start_time, now()))::float8 * 1000, 0),
     lease_token = x.lease_token + 1, last_sequence = greatest(x.attempts, 0) * 1000000000::bigint
-  where x.id = $1 and x.status = 'pending'
+  from tree where x.id = tree.id and x.status = 'pending'
   returning x.id, x.program_id, x.status, x.lease_token),
 asked as (
   update executor.executions x set cancel_requested = true, update_time = now()
-  where x.id = $1 and x.status = 'running' returning x.id, x.status),
+  from tree where x.id = tree.id and x.status = 'running' returning x.id, x.status, tree.depth),
 ${settleEnds},
 told as (
-  select pg_notify('${channel}', 'end ' || id)::text from final union all select pg_notify('${channel}', 'cancel ' || id)::text from asked)
-select coalesce((select status from final), (select status from asked), e.status) as status, (select count(*) from told)
+  select pg_notify('${channel}', 'end ' || id)::text from final
+  union all select pg_notify('${channel}', 'cancel ' || id)::text from (select id from asked order by depth) a)
+select coalesce((select status from final where id = $1), (select status from asked where id = $1), e.status) as status,
+  (select count(*) from told)
 from executor.executions e where e.id = $1`;

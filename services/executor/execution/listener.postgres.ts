@@ -2,8 +2,8 @@ import type { Logger } from '@signet/kit/log/logger.ts';
 import pg from 'pg';
 import { channel } from './recorder.postgres.ts';
 
-/** What executors tell each other: there is work, somebody wants an execution to end, an execution has ended. */
-export type Notice = { readonly kind: 'work' | 'cancel' | 'end'; readonly id: string };
+/** What executors tell each other: there is work, somebody wants an execution to end, an execution has ended, a batch stands elsewhere. */
+export type Notice = { readonly kind: 'work' | 'cancel' | 'end' | 'batch'; readonly id: string };
 
 /** Hears what other executors tell; only wakes: whatever is missed while the connection is away is found by looking. */
 export type Listener = { close(): Promise<void> };
@@ -36,7 +36,7 @@ export function startListener(deps: { log: Logger }, databaseUrl: string, hear: 
     next.on('end', again);
     next.on('notification', ({ payload = '' }) => {
       const [kind, id = ''] = payload.split(' ');
-      if (kind === 'work' || kind === 'cancel' || kind === 'end') hear({ kind, id });
+      if (kind === 'work' || kind === 'cancel' || kind === 'end' || kind === 'batch') hear({ kind, id });
     });
     client = next;
     try {

@@ -1,6 +1,6 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { EngineEvent, EngineName } from '../engine/engine.ts';
-import type { EndStatus, ExecutionFault } from './execution.ts';
+import type { EndStatus, ExecutionFault, StepStatus } from './execution.ts';
 import type { ExecutionRecord } from './execution-record.ts';
 
 /** What an execution that has ended comes to, as those who wait for it need it. */
@@ -13,12 +13,21 @@ export type Ending = {
   readonly engine?: EngineName | undefined;
   readonly cacheHit?: boolean;
   readonly degraded?: boolean;
+  /** What it took, as its row keeps it. */
+  readonly metricsJson?: string;
 };
 
 /** Something that happened to an execution. */
 export type LiveEvent =
   | { readonly kind: 'state'; readonly sequence: number; readonly status: 'pending' | 'running' | EndStatus }
-  | { readonly kind: 'step'; readonly sequence: number; readonly step: string; readonly status: string }
+  | {
+      readonly kind: 'step';
+      readonly sequence: number;
+      readonly step: string;
+      readonly status: string;
+      /** The step's own execution; absent or empty if it has none. */
+      readonly childId?: string;
+    }
   | {
       readonly kind: 'token';
       readonly sequence: number;
@@ -39,7 +48,7 @@ export class LiveExecution {
   readonly id: string;
   readonly record: ExecutionRecord;
   /** Steps are kept for those who watch later; told with the sequence. */
-  private readonly keepStep: (sequence: number, step: string, status: 'started' | 'completed' | 'failed') => void;
+  private readonly keepStep: (sequence: number, step: string, status: StepStatus, childId?: string) => void;
   private sequence: number;
   private readonly listeners = new Set<(event: LiveEvent) => void>();
   private text: Map<string, { predictor: string; field: string; text: string; sequence: number }> | undefined;
@@ -95,8 +104,9 @@ export class LiveExecution {
   tell(event: EngineEvent): void {
     const sequence = this.nextSequence();
     if (event.kind === 'step') {
-      this.keepStep(sequence, event.step, event.status);
-      this.emit({ kind: 'step', sequence, step: event.step, status: event.status });
+      const { step, status, childId } = event;
+      this.keepStep(sequence, step, status, childId);
+      this.emit({ kind: 'step', sequence, step, status, ...(childId === undefined ? {} : { childId }) });
       return;
     }
     const { predictor, field, text } = event;
@@ -136,7 +146,9 @@ export class LiveExecutions {
 
   /** Makes an execution known; true if somebody waits for news of it, who is woken. */
   add(live: LiveExecution): boolean {
+    const before = this.running.get(live.id);
     this.running.set(live.id, live);
+    if (before !== undefined) loseTo(before);
     const isAwaited = this.waiters.size > 0 && this.waiters.has(live.id);
     if (isAwaited) this.wake(live.id);
     return isAwaited;
@@ -144,7 +156,7 @@ export class LiveExecutions {
 
   /** To be called when the end is committed, or will never be by us. */
   remove(live: LiveExecution): void {
-    this.running.delete(live.id);
+    if (this.running.get(live.id) === live) this.running.delete(live.id);
     if (this.waiters.size > 0) this.wake(live.id);
   }
 
@@ -190,4 +202,11 @@ export class LiveExecutions {
       if (signal.aborted) done();
     });
   }
+}
+
+// Our lease had run out, and it was this process that claimed it anew.
+function loseTo(before: LiveExecution): void {
+  const lost = new AppError('WORKER_LOST', 'The execution was taken over');
+  before.record.reject(lost);
+  before.abort(lost);
 }

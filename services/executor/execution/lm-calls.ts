@@ -1,5 +1,5 @@
 import type { Logger } from '@signet/kit/log/logger.ts';
-import type { LmCallRecord, LmCalls, LmCompletion } from '../lm/language-model.ts';
+import type { LmCallRecord, LmCalls, LmCompletion, LmTaken, Recalled } from '../lm/language-model.ts';
 import type { LmCallStore, RecordedAnswer } from './lm-call.postgres.ts';
 
 // A program that asks more often still has all of it in its figures.
@@ -21,14 +21,7 @@ export type LmCallRow = Omit<LmCallRecord, 'requestHash' | 'text' | 'provider' |
 };
 
 /** What the calls of an execution come to. */
-export type LmFigures = {
-  readonly calls: number;
-  readonly tokensIn: number;
-  readonly tokensOut: number;
-  /** In US dollars; undefined if no answer had a price. */
-  readonly cost: number | undefined;
-  /** Milliseconds of all calls, one after the other. */
-  readonly lmMs: number;
+export type LmFigures = LmTaken & {
   /** Which model answered last; empty if none did. */
   readonly model: string;
   readonly slug: string;
@@ -42,6 +35,13 @@ export type LmCallOwner = {
   readonly executionId: string;
   readonly run: number;
   readonly leaseToken: number | undefined;
+  /** Resolves when its row is written; absent if that is so already. */
+  readonly stored?: () => Promise<void>;
+  /**
+   * What is being kept, of this execution and of those that it shares this with. Given, an answer is passed on at once, and no model is
+   * asked anything before all of it is kept.
+   */
+  readonly keeping?: Set<Promise<void>> | undefined;
 };
 
 /**
@@ -52,7 +52,7 @@ export class ExecutionLmCalls implements LmCalls {
   /** Told of each call. */
   readonly onCall = (call: LmCallRecord): Promise<void> | undefined => this.#take(call);
   /** Gives an answer of an earlier run. */
-  readonly recall = (requestHash: Buffer): LmCompletion | undefined => this.#recall(requestHash);
+  readonly recall = (requestHash: Buffer): Recalled => this.#recall(requestHash) ?? this.#mayAsk();
   readonly #deps: LmCallDeps;
   readonly #owner: LmCallOwner;
   #last = 0;
@@ -104,6 +104,16 @@ export class ExecutionLmCalls implements LmCalls {
     this.#remember(this.#present.splice(0));
   }
 
+  /** Counts in what the steps of the execution took. */
+  include(taken: LmTaken): void {
+    const sum = this.#figures;
+    sum.calls += taken.calls;
+    sum.tokensIn += taken.tokensIn;
+    sum.tokensOut += taken.tokensOut;
+    sum.lmMs += taken.lmMs;
+    if (taken.cost !== undefined) sum.cost = (sum.cost ?? 0) + taken.cost;
+  }
+
   #remember(answers: readonly RecordedAnswer[]): void {
     this.#earlier ??= new Map();
     for (const { requestHash, completion } of answers) {
@@ -137,7 +147,18 @@ export class ExecutionLmCalls implements LmCalls {
     const { promptTokens, completionTokens, finishReason } = call;
     const completion = { text, streamed: false, promptTokens, completionTokens, finishReason };
     this.#present.push({ requestHash: row.requestHash, completion });
-    return this.#write({ ...row, reply: text }, leaseToken);
+    const kept = this.#write({ ...row, reply: text }, leaseToken);
+    const { keeping } = this.#owner;
+    if (keeping === undefined) return kept;
+    keeping.add(kept);
+    void kept.then(() => keeping.delete(kept));
+    return undefined;
+  }
+
+  #mayAsk(): Promise<undefined> | undefined {
+    const { keeping } = this.#owner;
+    if (keeping === undefined || keeping.size === 0) return undefined;
+    return Promise.all(keeping).then(() => undefined);
   }
 
   #count(call: LmCallRecord): void {
@@ -156,6 +177,7 @@ export class ExecutionLmCalls implements LmCalls {
   async #write(row: LmCallRow, leaseToken: number): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
+        await this.#owner.stored?.();
         await this.#deps.lmCallStore.write(row, leaseToken);
         return;
       } catch (error) {

@@ -20,7 +20,11 @@ describe('statistics of a program', () => {
       dspyProgramId: 'mock-prepared',
     });
     expect(stats.lastExecutedAt).toBeInstanceOf(Date);
-    const figures = await test.peer.unary(executions.getProgramStatistics, { program: 'counted' }, callerContext());
+    const figures = await test.peer.unary(
+      executions.getProgramStatistics,
+      { program: 'counted', version: 0 },
+      callerContext(),
+    );
     expect(figures).toMatchObject({ totalExecutions: 201n, successfulExecutions: 200n, failedExecutions: 1n });
     expect(figures.successRate).toBeCloseTo(200 / 201);
     const { rows } = await test.sql.query(`select count(*)::int as ends, count(distinct execution_id)::int as once
@@ -30,7 +34,11 @@ describe('statistics of a program', () => {
 
   it('PRG-25 gives zeros for a program that never ran', async () => {
     test.registry.put({ slug: 'idle', spec: 'q -> a' });
-    const figures = await test.peer.unary(executions.getProgramStatistics, { program: 'idle' }, callerContext());
+    const figures = await test.peer.unary(
+      executions.getProgramStatistics,
+      { program: 'idle', version: 0 },
+      callerContext(),
+    );
     expect(figures).toEqual({
       totalExecutions: 0n,
       successfulExecutions: 0n,

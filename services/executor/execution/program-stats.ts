@@ -1,4 +1,5 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
+import { invalidField } from '@signet/kit/error/app-error.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
 import type { Counters, Statistics } from './execution.ts';
@@ -18,10 +19,15 @@ export async function getProgramStats(
 }
 
 /**
- * All executions of a program in figures, read afresh. The total counts executions in any state, so while some run it is more than
+ * All executions of a program, or of one of its versions (0 means all), in figures, read afresh. The total counts executions in any state, so while some run it is more than
  * successes and failures together. Fails with PROGRAM_NOT_FOUND.
  */
-export async function getProgramStatistics(deps: StatsDeps, program: string, ctx: CallContext): Promise<Statistics> {
+export async function getProgramStatistics(
+  deps: StatsDeps,
+  { program, version }: { readonly program: string; readonly version: number },
+  ctx: CallContext,
+): Promise<Statistics> {
+  if (version < 0) throw invalidField('version', 'must not be negative', 'NEGATIVE');
   const served = await deps.catalog.readAfresh(program, ctx);
-  return deps.store.statistics(served.id);
+  return deps.store.statistics(served.id, version);
 }

@@ -2,18 +2,30 @@ import { timeOfId } from '@signet/kit/id.ts';
 import { isConflict, isConnectionLoss } from '../db/database-error.ts';
 import type { Database } from '../db/pool.ts';
 import { type Cell, encodeTextArray } from '../db/text-array.ts';
-import { type EndRow, leaseMs, type StartRow, type StepRow } from './execution.ts';
+import { type EndRow, isLeftToOthers, leaseMs, type StartRow, type StepRow } from './execution.ts';
 import { callColumns, insertCalls } from './lm-call.postgres.ts';
 import type { LmCallRow } from './lm-calls.ts';
+import { insertSteps, stepColumns, stepValues, writeSteps } from './step.postgres.ts';
 
 /** A row to insert: as it begins, or begun and ended in one. */
 export type NewRow = { readonly start: StartRow; readonly token: number; readonly end: EndRow | undefined };
 
 /** The end of a row that stands already; refused unless the token is still the row's. */
-export type RowEnd = { readonly id: string; readonly token: number; readonly end: EndRow };
+export type RowEnd = {
+  readonly id: string;
+  readonly token: number;
+  readonly end: EndRow;
+  /** True if no other process is told of it. */
+  readonly isQuiet?: boolean;
+};
 
 /** Rows of many executions that are written together. */
-export type Batch = { readonly rows: readonly NewRow[]; readonly ends: readonly RowEnd[] };
+export type Batch = {
+  readonly rows: readonly NewRow[];
+  readonly ends: readonly RowEnd[];
+  /** Steps of these executions that are not known to be kept yet. */
+  readonly steps: readonly StepRow[];
+};
 
 /** How a row stands whose writing was in doubt. */
 export type RowState = { readonly status: string; readonly endToken: number | undefined; readonly leaseToken: number };
@@ -36,15 +48,17 @@ export function createRecorderStore(database: Database, owner: string): Recorder
   return {
     isConnectionLoss,
     isConflict,
-    async flush({ rows, ends }) {
+    async flush({ rows, ends, steps }) {
       const calls = callsOf(rows, ends);
       const withCalls = calls.length > 0 ? '_calls' : '';
-      const name = `record_${rows.length > 0 ? 'rows' : ''}_${ends.length > 0 ? 'ends' : ''}${withCalls}`;
+      const withSteps = steps.length > 0 ? '_steps' : '';
+      const name = `record_${rows.length > 0 ? 'rows' : ''}_${ends.length > 0 ? 'ends' : ''}${withCalls}${withSteps}`;
       const values: Buffer[] = [];
       if (rows.length > 0) for (const column of rowColumns) values.push(columnOf(rows, column, owner));
       if (ends.length > 0) for (const column of endColumns) values.push(columnOf(ends, column));
       if (calls.length > 0) for (const column of callColumns) values.push(columnOf(calls, column));
-      const text = statementOf(name, { rows, ends, calls });
+      if (steps.length > 0) values.push(...stepValues(steps));
+      const text = statementOf(name, { rows, ends, calls, steps });
       const written = await database.queryRaw<{ id: string }>(name, text, values);
       return new Set(written.map(({ id }) => id));
     },
@@ -68,22 +82,7 @@ export function createRecorderStore(database: Database, owner: string): Recorder
         ]),
       );
     },
-    async writeSteps(steps) {
-      await database.queryRaw(
-        'record_steps',
-        `insert into executor.execution_events (execution_id, seq, step, status)
-         select s.id::uuid, s.seq::bigint, s.step, s.status
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as s(id, seq, step, status)
-         where exists (select from executor.executions e where e.id = s.id::uuid)
-         on conflict do nothing`,
-        [
-          encodeTextArray(steps.map((step) => step.executionId)),
-          encodeTextArray(steps.map((step) => String(step.sequence))),
-          encodeTextArray(steps.map((step) => step.step)),
-          encodeTextArray(steps.map((step) => step.status)),
-        ],
-      );
-    },
+    writeSteps: (steps) => writeSteps(database, steps),
   };
 }
 
@@ -102,7 +101,7 @@ const rowColumns: readonly Column<NewRow>[] = [
   { name: 'slug', cell: ({ start }) => start.slug },
   { name: 'version', cell: ({ start }) => String(start.version) },
   { name: 'module', cell: ({ start }) => start.module },
-  { name: 'status', cell: ({ start, end }) => end?.status ?? (start.detached ? 'pending' : 'running') },
+  { name: 'status', cell: ({ start, end }) => end?.status ?? (isLeftToOthers(start) ? 'pending' : 'running') },
   { name: 'engine', cell: ({ start, end }) => end?.engine ?? start.engine },
   { name: 'detached', cell: ({ start }) => (start.detached ? 't' : 'f') },
   { name: 'inputs', cell: ({ start }) => start.inputsJson },
@@ -113,18 +112,20 @@ const rowColumns: readonly Column<NewRow>[] = [
   { name: 'traceparent', cell: ({ start }) => start.traceparent },
   { name: 'key_id', cell: ({ start }) => start.keyId },
   { name: 'retried_from', cell: ({ start }) => start.retriedFrom },
-  { name: 'lease_owner', cell: ({ start, end }, owner) => (end || start.detached ? null : owner) },
+  { name: 'lease_owner', cell: ({ start, end }, owner) => (end || isLeftToOthers(start) ? null : owner) },
   { name: 'token', cell: ({ token }) => String(token) },
-  { name: 'asked_ms', cell: ({ start }) => String(timeOfId(start.id)) },
+  { name: 'asked_ms', cell: ({ start }) => String(start.askedMs ?? timeOfId(start.id)) },
   { name: 'outputs', cell: ({ end }) => end?.outputsJson ?? null },
   { name: 'error', cell: ({ end }) => end?.errorJson ?? null },
   { name: 'duration_ms', cell: ({ end }) => (end ? String(end.durationMs) : null) },
   { name: 'metrics', cell: ({ end }) => end?.metricsJson ?? null },
   { name: 'trace', cell: ({ end }) => end?.traceJson ?? null },
-  { name: 'attempts', cell: ({ start, end }) => (end ? String(end.attempts) : start.detached ? '0' : '1') },
+  { name: 'attempts', cell: ({ start, end }) => (end ? String(end.attempts) : isLeftToOthers(start) ? '0' : '1') },
   { name: 'last_sequence', cell: ({ end }) => (end ? String(end.lastSequence) : '0') },
   { name: 'module_id', cell: ({ start }) => start.moduleId },
   { name: 'module_name', cell: ({ start }) => start.moduleName },
+  { name: 'parent_id', cell: ({ start }) => start.parentId ?? null },
+  { name: 'step', cell: ({ start }) => start.step ?? null },
 ];
 
 const endColumns: readonly Column<RowEnd>[] = [
@@ -140,6 +141,7 @@ const endColumns: readonly Column<RowEnd>[] = [
   { name: 'worker_losses', cell: ({ end }) => String(end.workerLosses) },
   { name: 'last_sequence', cell: ({ end }) => String(end.lastSequence) },
   { name: 'engine', cell: ({ end }) => end.engine ?? null },
+  { name: 'quiet', cell: ({ isQuiet }) => (isQuiet ? 't' : 'f') },
 ];
 
 function columnOf<T>(rows: readonly T[], column: Column<T>, owner = ''): Buffer {
@@ -151,7 +153,8 @@ const ended = `('completed', 'failed', 'cancelled')`;
 const putRows = (unnested: string): string => `put as (
   insert into executor.executions (id, program_id, slug, version, module, status, engine, detached, inputs, options, labels,
     metadata, trace_id, traceparent, key_id, retried_from, lease_owner, lease_token, lease_until, executed_at, create_time,
-    start_time, end_time, outputs, error, duration_ms, metrics, trace, attempts, last_sequence, module_id, module_name)
+    start_time, end_time, outputs, error, duration_ms, metrics, trace, attempts, last_sequence, module_id, module_name,
+    parent_id, step)
   select r.id::uuid, r.program_id::uuid, r.slug, r.version::int, r.module, r.status, r.engine, r.detached::bool, r.inputs::json,
     coalesce(r.options, '{}')::jsonb, coalesce(r.labels, '{}')::jsonb, r.metadata::json, r.trace_id, r.traceparent, r.key_id,
     r.retried_from::uuid, r.lease_owner, r.token::int,
@@ -159,7 +162,8 @@ const putRows = (unnested: string): string => `put as (
     t.asked, t.asked, case when r.attempts <> '0' then t.asked end,
     case when r.status in ${ended} then greatest(now(), t.asked) end,
     r.outputs::json, r.error::jsonb, r.duration_ms::float8, coalesce(r.metrics, '{}')::json, coalesce(r.trace, '[]')::json,
-    r.attempts::int, r.last_sequence::bigint, r.module_id::uuid, coalesce(r.module_name, '')
+    r.attempts::int, r.last_sequence::bigint, r.module_id::uuid, coalesce(r.module_name, ''), r.parent_id::uuid,
+    coalesce(r.step, '')
   from ${unnested}, lateral (select to_timestamp(r.asked_ms::float8 / 1000) as asked) t
   on conflict (id) do nothing
   returning id, program_id, status, lease_token)`;
@@ -171,7 +175,7 @@ const endRows = (unnested: string): string => `ended as (
     end_time = now(), update_time = now(), lease_owner = null, lease_until = null
   from ${unnested}
   where x.id = e.id::uuid and x.lease_token = e.token::int and x.status in ('pending', 'running')
-  returning x.id, x.program_id, x.status, x.lease_token, x.detached)`;
+  returning x.id, x.program_id, x.status, x.lease_token, x.detached and e.quiet <> 't' as told)`;
 
 /** The log of ends and the counters, which move with whatever ended in `final`, programs in the order of their ids. */
 export const settleEnds = `logged as (
@@ -196,9 +200,10 @@ type Parts = {
   readonly rows: readonly unknown[];
   readonly ends: readonly unknown[];
   readonly calls: readonly unknown[];
+  readonly steps: readonly unknown[];
 };
 
-function statementOf(name: string, { rows, ends, calls }: Parts): string {
+function statementOf(name: string, { rows, ends, calls, steps }: Parts): string {
   const known = statements.get(name);
   if (known !== undefined) return known;
   const parts: string[] = [];
@@ -215,12 +220,16 @@ function statementOf(name: string, { rows, ends, calls }: Parts): string {
     parts.push(endRows(unnest('e', endColumns, rows.length > 0 ? rowColumns.length : 0)));
     finals.push('select id, program_id, status, lease_token from ended');
     results.push(
-      `select id::text as id, case when detached then pg_notify('${channel}', 'end ' || id)::text end from ended`,
+      `select id::text as id, case when told then pg_notify('${channel}', 'end ' || id)::text end from ended`,
     );
   }
+  let before = (rows.length > 0 ? rowColumns.length : 0) + (ends.length > 0 ? endColumns.length : 0);
   if (calls.length > 0) {
-    const before = (rows.length > 0 ? rowColumns.length : 0) + (ends.length > 0 ? endColumns.length : 0);
     parts.push(`called as (${insertCalls(unnest('c', callColumns, before), 'c')})`);
+    before += callColumns.length;
+  }
+  if (steps.length > 0) {
+    parts.push(`stepped as (${insertSteps(unnest('s', stepColumns, before), rows.length > 0)})`);
   }
   const text = `with ${parts.join(',\n')},\nfinal as (${finals.join(' union all ')}),\n${settleEnds}\n${results.join('\nunion all\n')}`;
   statements.set(name, text);

@@ -1,9 +1,11 @@
+import { randomInt } from 'node:crypto';
 import type { Clock } from '@signet/kit/clock.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
 import type { StartRow, StepRow } from './execution.ts';
 import { ExecutionRecord } from './execution-record.ts';
 import type { NewRow, RecorderStore, RowEnd } from './recorder.postgres.ts';
+import { StepQueue } from './step-queue.ts';
 
 const flightMax = 2;
 /** Milliseconds that a write may be alone under way: what comes meanwhile gathers, and shares the next commit. */
@@ -14,6 +16,8 @@ const patienceMs = 10;
 const batchBytesMax = 8 * 1024 * 1024;
 const retryFirstMs = 50;
 const retryMaxMs = 500;
+// Each claim adds one, and the column holds 31 bits.
+const ownedTokenMax = 2 ** 30;
 
 /** What a recorder needs. */
 export type RecorderDeps = { readonly store: RecorderStore; readonly clock: Clock; readonly log: Logger };
@@ -25,7 +29,8 @@ export type RecorderDeps = { readonly store: RecorderStore; readonly clock: Cloc
 export class Recorder {
   private readonly deps: RecorderDeps;
   private queue: ExecutionRecord[] = [];
-  private steps: StepRow[] = [];
+  private readonly steps = new StepQueue();
+  private readonly flying = new Set<readonly ExecutionRecord[]>();
   private flights = 0;
   private departedMs = 0;
   private second: NodeJS.Timeout | undefined;
@@ -41,7 +46,7 @@ export class Recorder {
 
   /** Queues the first row of an execution; it is written while the engine already runs, up to 10 ms later if it is `patient`. */
   begin(start: StartRow, patient = false): ExecutionRecord {
-    const record = new ExecutionRecord(this, start, start.detached ? 0 : 1, 'queued', this.deps.clock.steadyMs());
+    const record = new ExecutionRecord(this, start, firstToken(start), 'queued', this.deps.clock.steadyMs());
     this.queue.push(record);
     if (patient) this.wait();
     else this.hurry();
@@ -53,7 +58,7 @@ export class Recorder {
     return new ExecutionRecord(this, undefined, token, 'stored', this.deps.clock.steadyMs(), id);
   }
 
-  /** Keeps a step for those who watch later; that it is kept is not promised. */
+  /** Keeps a step for those who watch later: with what is written of its execution next, or by itself; that it is kept is not promised. */
   step(step: StepRow): void {
     this.steps.push(step);
     this.wait();
@@ -105,15 +110,15 @@ export class Recorder {
       this.flights++;
       void this.send(batch).finally(() => this.landed());
     }
-    if (this.steps.length > 0 && this.mayFly()) {
-      const steps = this.steps.splice(0, batchMax);
-      this.flights++;
-      void this.deps.store.writeSteps(steps).then(
-        () => this.landed(),
-        () => this.landed(),
-      );
-    }
+    if (this.queue.length === 0 && this.steps.length > 0 && this.mayFly()) this.sendSteps();
     if (this.queue.length === 0 && this.steps.length === 0) this.hurried = false;
+  }
+
+  private sendSteps(): void {
+    const steps = this.steps.takeAlone(this.flying, batchMax);
+    if (steps.length === 0) return;
+    this.flights++;
+    void this.steps.follow(steps, this.deps.store.writeSteps(steps)).then(() => this.landed());
   }
 
   private mayFly(): boolean {
@@ -152,16 +157,20 @@ export class Recorder {
     const rows: NewRow[] = [];
     const ends: RowEnd[] = [];
     for (const record of records) record.depart(rows, ends);
+    const steps = this.steps.takeWith(records);
     let open = records;
+    this.flying.add(records);
     try {
-      const written = await this.deps.store.flush({ rows, ends });
+      const written = await this.deps.store.flush({ rows, ends, steps });
       this.failures = 0;
       // What has arrived stays so, even if the look at the others fails.
       open = records.filter(({ id }) => !written.has(id));
       for (const record of records) if (written.has(record.id)) record.arrive(this.deps.clock.steadyMs());
       if (open.length > 0) await this.settleDoubt(open);
     } catch (error) {
-      this.fail(open, error);
+      this.fail(open, steps, error);
+    } finally {
+      this.flying.delete(records);
     }
   }
 
@@ -189,12 +198,13 @@ export class Recorder {
     }
   }
 
-  private fail(records: readonly ExecutionRecord[], error: unknown): void {
+  private fail(records: readonly ExecutionRecord[], steps: readonly StepRow[], error: unknown): void {
     const { store, clock, log } = this.deps;
     const lost = store.isConnectionLoss(error);
     if (lost || store.isConflict(error)) {
       this.failures++;
       this.hurried = true;
+      this.steps.comeBack(steps);
       if (this.failures === 1) log.warn({ err: error }, 'could not write executions; trying again');
       const nowMs = clock.steadyMs();
       for (const record of records) {
@@ -202,11 +212,12 @@ export class Recorder {
         else
           record.reject(new AppError('DATABASE_UNAVAILABLE', 'The database does not answer', { retryAfterMs: 1000 }));
       }
-    } else if (records.length === 1) {
+    } else if (records.length === 1 && steps.length === 0) {
       log.error({ err: error, execution_id: records[0]!.id }, 'could not write an execution');
       records[0]!.reject(error);
     } else {
-      // One bad row must not take the others with it: each goes alone.
+      // One bad row must not take the others with it: each goes alone, and at last without its steps.
+      if (records.length > 1) this.steps.comeBack(steps);
       for (const record of records) {
         record.comeBack([]);
         void this.send([record]).finally(() => this.landed());
@@ -214,4 +225,13 @@ export class Recorder {
       }
     }
   }
+}
+
+/**
+ * The token of a new row. Who begins an execution whose id was chosen before may not be the only one: a token by chance tells whose row
+ * it became.
+ */
+function firstToken(start: StartRow): number {
+  if (start.isOwned) return randomInt(1, ownedTokenMax);
+  return start.detached ? 0 : 1;
 }

@@ -1,8 +1,10 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import type { Handlers } from '@signet/kit/grpc/server.ts';
 import { Empty } from '@signet/proto/gen/google/protobuf/empty.ts';
+import { ImportResult } from '@signet/proto/gen/signet/v1/dataset.ts';
 import { Execution as WireExecution, Feedback as WireFeedback } from '@signet/proto/gen/signet/v1/execution.ts';
 import type { CreateExecutionRequest, ExecutionServiceService } from '@signet/proto/gen/signet/v1/execution_service.ts';
+import { type ImportExecutionsDeps, importExecutions } from '../dataset/import-executions.ts';
 import { getShadow } from '../shadow/get-shadow.ts';
 import { type ListShadowsDeps, listShadows } from '../shadow/list-shadows.ts';
 import { toWireShadow, toWireSummary } from '../shadow/wire.ts';
@@ -16,11 +18,13 @@ import { type CreateDeps, type CreateInput, createExecution } from './create-exe
 import { deleteExecution } from './delete-execution.ts';
 import type { Execution } from './execution.ts';
 import { getExecution } from './get-execution.ts';
+import { getExecutionTree } from './get-execution-tree.ts';
 import { listAuditEntries } from './list-audit-entries.ts';
 import { listExecutions, recentExecutions } from './list-executions.ts';
 import { getProgramStatistics, getProgramStats } from './program-stats.ts';
 import { retryExecution } from './retry-execution.ts';
 import { getSignatureUsage, type UsageDeps } from './signature-usage.ts';
+import { toWireTree } from './tree-wire.ts';
 import { waitExecution } from './wait-execution.ts';
 import { watchExecution } from './watch-execution.ts';
 import {
@@ -37,7 +41,12 @@ import {
 } from './wire.ts';
 
 /** What the handlers of ExecutionService need. */
-export type ExecutionDeps = CreateDeps & CancelDeps & AggregateDeps & UsageDeps & ListShadowsDeps;
+export type ExecutionDeps = CreateDeps &
+  CancelDeps &
+  AggregateDeps &
+  UsageDeps &
+  ListShadowsDeps &
+  ImportExecutionsDeps;
 
 /** The handlers of ExecutionService. */
 export function executionHandlers(deps: ExecutionDeps): Handlers<typeof ExecutionServiceService> {
@@ -60,6 +69,9 @@ export function executionHandlers(deps: ExecutionDeps): Handlers<typeof Executio
       const found = await getExecution(deps, execution);
       const shadow = await getShadow(deps, found);
       return { ...read(found, ctx), shadow: shadow && toWireShadow(shadow) };
+    },
+    async getExecutionTree({ execution }, ctx) {
+      return toWireTree(await getExecutionTree(deps, execution), payloadKindOf(ctx), ctx);
     },
     async listExecutions(request, ctx) {
       const { executions, nextPageToken } = await listExecutions(
@@ -115,6 +127,19 @@ export function executionHandlers(deps: ExecutionDeps): Handlers<typeof Executio
         toWireFeedback(await addFeedback(deps, input, ctx), corrected?.kind ?? 'struct'),
       );
     },
+    async importExecutions({ requestId, ...request }, ctx) {
+      const { seed, ...named } = request;
+      const hashed = { ...named, seed: String(seed) };
+      const imported = await once('ImportExecutions', requestId, ImportResult, ctx, hashed, () =>
+        importExecutions(deps, { ...request, ratios: request.ratios, minScore: request.minScore }, ctx),
+      );
+      const { version } = imported;
+      if (version !== undefined) {
+        ctx.reply('signet-http-status', '201');
+        ctx.reply('location', `/v1/datasets/${version.datasetId}/versions/${version.version}`);
+      }
+      return imported;
+    },
     async listExecutionAuditEntries(request) {
       const { entries, nextPageToken } = await listAuditEntries(deps, request);
       return { auditEntries: entries.map(toWireAuditEntry), nextPageToken };
@@ -132,8 +157,8 @@ export function executionHandlers(deps: ExecutionDeps): Handlers<typeof Executio
     async getProgramStats({ program }, ctx) {
       return toWireStats(await getProgramStats(deps, program, ctx));
     },
-    async getProgramStatistics({ program }, ctx) {
-      return toWireStatistics(await getProgramStatistics(deps, program, ctx));
+    async getProgramStatistics(request, ctx) {
+      return toWireStatistics(await getProgramStatistics(deps, request, ctx));
     },
   };
 }

@@ -15,7 +15,16 @@ export type ExecutionQuery = {
 };
 
 /** A step that was kept. */
-export type KeptStep = { readonly sequence: number; readonly step: string; readonly status: string };
+export type KeptStep = {
+  readonly sequence: number;
+  readonly step: string;
+  readonly status: string;
+  /** The step's own execution; empty if it has none. */
+  readonly childId: string;
+};
+
+/** A step of an execution, as far as going on behind it needs. */
+export type ChildRow = { readonly id: string; readonly status: ExecutionStatus; readonly inputsJson: string };
 
 /** What somebody thinks of an execution. */
 export type FeedbackRow = {
@@ -35,9 +44,13 @@ export type ExecutionStore = {
   /** At most `limit`, and none after 4 MiB of them; `found` tells how many there are up to the limit. */
   list(query: ExecutionQuery): Promise<{ readonly executions: Execution[]; readonly found: number }>;
   steps(id: string, afterSequence: number): Promise<KeptStep[]>;
+  /** The executions that are steps of one. */
+  children(parentId: string): Promise<ChildRow[]>;
+  /** An execution and all below it, parents first, at most `limit`; beyond 4 MiB without inputs, outputs and trace. */
+  tree(id: string, limit: number): Promise<Execution[]>;
   addFeedback(row: FeedbackRow): Promise<Date>;
   counters(programId: string): Promise<Counters>;
-  statistics(programId: string): Promise<Statistics>;
+  statistics(programId: string, version: number): Promise<Statistics>;
 };
 
 // By id: ids are made in the order of time, and the index on them serves every page.
@@ -48,9 +61,28 @@ const columns = `id::text, program_id::text, slug, version, module_id::text, mod
 
 // What can be large of an execution. A page of such is shorter: an answer of more than a message may have helps nobody.
 const octets = ['inputs', 'outputs', 'metadata', 'trace', 'metrics']
-  .map((column) => `coalesce(octet_length(${column}), 0)`)
+  .map((column) => `coalesce(octet_length(${column}::text), 0)`)
   .join(' + ');
 const octetsMax = 4 * 1024 * 1024;
+
+const emptyOf: Readonly<Record<string, string>> = { inputs: `'{}'`, outputs: 'null', trace: `'[]'` };
+const shortColumns = columns.replace(
+  /\b(inputs|outputs|trace)::text/g,
+  (_, name: string) =>
+    `case when octets_so_far <= ${octetsMax} then ${name}::text else ${emptyOf[name]} end as ${name}`,
+);
+// Steps are read by their parent's index, never deeper than pipelines go.
+const treeText = `with recursive tree as (
+    select x.id as place, 0 as depth from executor.executions x where x.id = $1
+    union all
+    select x.id, tree.depth + 1 from executor.executions x join tree on x.parent_id = tree.place where tree.depth < 10
+  ),
+  picked as (
+    select x.*, tree.depth, sum(${octets}) over (order by tree.depth, x.executed_at, x.id) as octets_so_far
+    from tree join executor.executions x on x.id = tree.place order by tree.depth, x.executed_at, x.id limit $2
+  )
+  select ${shortColumns}
+  from picked order by depth, picked.executed_at, picked.id`;
 
 /** Makes the store. */
 export function createExecutionStore(database: Database): ExecutionStore {
@@ -79,12 +111,26 @@ export function createExecutionStore(database: Database): ExecutionStore {
       return { executions: rows.map(executionOf), found: Number(rows[0]?.found ?? 0) };
     },
     async steps(id, afterSequence) {
-      const rows = await database.query<{ seq: number; step: string; status: string }>(
+      const rows = await database.query<{ seq: number; step: string; status: string; child: string }>(
         'execution_steps',
-        `select seq::float8 as seq, step, status from executor.execution_events where execution_id = $1 and seq > $2 order by seq`,
+        `select seq::float8 as seq, step, status, coalesce(child_id::text, '') as child from executor.execution_events
+         where execution_id = $1 and seq > $2 order by seq`,
         [id, afterSequence],
       );
-      return rows.map(({ seq, step, status }) => ({ sequence: seq, step, status }));
+      return rows.map(({ seq, step, status, child }) => ({ sequence: seq, step, status, childId: child }));
+    },
+    async children(parentId) {
+      const rows = await database.query<{ id: string; status: ExecutionStatus; inputs: string }>(
+        'execution_children',
+        'select id::text, status, inputs::text from executor.executions where parent_id = $1',
+        [parentId],
+      );
+      return rows.map(({ id, status, inputs }) => ({ id, status, inputsJson: inputs }));
+    },
+    async tree(id, limit) {
+      const rows = await database.query('execution_tree', treeText, [id, limit]);
+      if (rows.length === 0) throw executionNotFound(id);
+      return rows.map(executionOf);
     },
     async addFeedback(row) {
       const [made] = await database.query<{ create_time: Date }>(
@@ -111,13 +157,13 @@ export function createExecutionStore(database: Database): ExecutionStore {
       );
       return { executionCount: BigInt(row?.execution_count ?? 0), lastExecutedAt: row?.last_executed_at ?? undefined };
     },
-    async statistics(programId) {
+    async statistics(programId, version) {
       const [row] = await database.query<{ total: string; successful: string; failed: string; average: number | null }>(
         'program_statistics',
         `select count(*)::text as total, count(*) filter (where status = 'completed')::text as successful,
            count(*) filter (where status = 'failed')::text as failed, avg(duration_ms) as average
-         from executor.executions where program_id = $1`,
-        [programId],
+         from executor.executions where program_id = $1 and ($2::int = 0 or version = $2)`,
+        [programId, version],
       );
       return {
         total: BigInt(row!.total),

@@ -29,7 +29,15 @@ import type { GivenInputs } from '../runtime/call-input.ts';
 import type { ExecuteResult } from '../runtime/execute-program.ts';
 import type { PromptView } from '../runtime/render-prompt.ts';
 import type { Feedback } from './add-feedback.ts';
-import type { Counters, Execution, ExecutionFault, ExecutionStatus, RunOptions, Statistics } from './execution.ts';
+import {
+  type Counters,
+  type Execution,
+  type ExecutionFault,
+  type ExecutionStatus,
+  noProgram,
+  type RunOptions,
+  type Statistics,
+} from './execution.ts';
 import { errorOf } from './fault.ts';
 import type { LiveEvent } from './live.ts';
 
@@ -88,11 +96,38 @@ export function fromOptions(options: ExecutionOptions | undefined): RunOptions {
     ...(options.cache === undefined ? {} : { cache: options.cache }),
     ...(engine === undefined ? {} : { engine }),
     ...(options.version === 0 ? {} : { version: options.version }),
+    ...(options.versionLabel === '' ? {} : { version_label: options.versionLabel }),
+    ...(options.stickyKey === '' ? {} : { sticky_key: options.stickyKey }),
     ...(options.lm === '' ? {} : { lm: options.lm }),
     ...(strategy === undefined ? {} : { routing_strategy: strategy }),
     ...(shadow === undefined ? {} : { shadow }),
     ...(isForKeyAlone(options.cacheScope) ? { cache_scope: 'key' } : {}),
   };
+}
+
+/** Options as callers see them; what was not said is unset. */
+export function toWireOptions(options: RunOptions): ExecutionOptions {
+  return {
+    timeoutMs: BigInt(options.timeout_ms ?? 0),
+    maxRetries: options.max_retries,
+    cache: options.cache,
+    engine: options.engine === undefined ? WireEngine.ENGINE_UNSPECIFIED : wireEngines[options.engine],
+    version: options.version ?? 0,
+    versionLabel: options.version_label ?? '',
+    stickyKey: options.sticky_key ?? '',
+    lm: options.lm ?? '',
+    routingStrategy:
+      options.routing_strategy === undefined
+        ? WireStrategy.ROUTING_STRATEGY_UNSPECIFIED
+        : wireStrategies[options.routing_strategy],
+    shadow: options.shadow === undefined ? WireEngine.ENGINE_UNSPECIFIED : wireEngines[options.shadow],
+    cacheScope: options.cache_scope === 'key' ? WireScope.CACHE_SCOPE_KEY : WireScope.CACHE_SCOPE_UNSPECIFIED,
+  };
+}
+
+/** A status as callers see it. */
+export function wireStatusOf(status: ExecutionStatus): WireStatus {
+  return wireStatuses[status];
 }
 
 function isForKeyAlone(scope: WireScope): boolean {
@@ -136,7 +171,7 @@ export function toWireExecution(execution: Execution, kind: PayloadKind, ctx: Ca
   const { error, outputsJson, durationMs, status } = execution;
   return {
     id: execution.id,
-    programId: execution.programId,
+    programId: execution.programId === noProgram ? '' : execution.programId,
     program: execution.slug,
     version: execution.version,
     parentExecutionId: execution.parentId,
@@ -173,7 +208,8 @@ function etagOf({ status, attempts, leaseToken, updateTime }: Execution): string
   return Buffer.from(`${status}.${attempts}.${leaseToken}.${updateTime.getTime()}`).toString('base64url');
 }
 
-function toWireError(fault: ExecutionFault, isAdmin: boolean): ExecutionError {
+/** Why an execution failed, as callers see it. */
+export function toWireError(fault: ExecutionFault, isAdmin: boolean): ExecutionError {
   return {
     reason: fault.reason,
     message: fault.message,
@@ -231,7 +267,7 @@ export function toWireLiveEvent(event: Exclude<LiveEvent, { kind: 'end' }>, exec
     return { sequence, executionId, event: { $case: 'state', value: { status: wireStatuses[event.status] } } };
   }
   if (event.kind === 'step') {
-    const value = { execution: executionId, step: event.step, status: event.status };
+    const value = { execution: event.childId || executionId, step: event.step, status: event.status };
     return { sequence, executionId, event: { $case: 'step', value } };
   }
   const { predictor, field, text } = event;

@@ -1,6 +1,6 @@
+import { Breaker, type BreakerOptions } from '@signet/kit/breaker.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { LmEndpoint } from '../engine/engine.ts';
-import { Breaker, type BreakerOptions } from './breaker.ts';
 import type { CallBound } from './call-bound.ts';
 import { AttemptFailure } from './failure.ts';
 import { RequestWindow, type TokenShare, TokenWindow } from './minute-window.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { retryAfterOf, statusFailure } from './failure.ts';
+import { isContextExceeded, retryAfterOf, statusFailure } from './failure.ts';
 
 describe('the time to wait', () => {
   const now = Date.parse('2026-01-01T00:00:00Z');
@@ -54,5 +54,60 @@ describe('what a provider says', () => {
       repeatable,
       repeatable,
     ]);
+  });
+});
+
+describe('a prompt that is too long', () => {
+  it.each([
+    [
+      'OpenAI',
+      400,
+      { error: { message: 'Too many tokens', type: 'invalid_request_error', code: 'context_length_exceeded' } },
+    ],
+    [
+      'what speaks as it does',
+      400,
+      { message: "This model's maximum context length is 4096 tokens. However, you asked 9" },
+    ],
+    [
+      'Anthropic',
+      400,
+      { type: 'error', error: { type: 'invalid_request_error', message: 'prompt is too long: 9 tokens > 8' } },
+    ],
+    [
+      'Anthropic with an answer',
+      400,
+      { error: { message: 'input length and `max_tokens` exceed context limit: 9 + 9 > 8' } },
+    ],
+    [
+      'Gemini',
+      400,
+      { error: { code: 400, message: 'The input token count (9) exceeds the maximum number of tokens allowed (8).' } },
+    ],
+    [
+      'llama.cpp',
+      400,
+      {
+        error: {
+          code: 400,
+          message: 'the request exceeds the available context size',
+          type: 'exceed_context_size_error',
+        },
+      },
+    ],
+  ])('is told apart from other refusals, in the words of %s', (_, status, body) => {
+    const { error, repeatable } = statusFailure(status, JSON.stringify(body), undefined, '');
+    expect(isContextExceeded(error)).toBe(true);
+    expect(repeatable).toBe(false);
+    expect(error.message).toMatch(/^The prompt is longer than the language model takes: /);
+  });
+
+  it('is none of the rest', () => {
+    for (const [status, body] of [
+      [400, '{"error":{"message":"bad temperature"}}'],
+      [500, 'maximum context length'],
+    ] as const) {
+      expect(isContextExceeded(statusFailure(status, body, undefined, '').error)).toBe(false);
+    }
   });
 });

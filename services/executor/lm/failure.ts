@@ -52,6 +52,16 @@ export function refusedAnswer(word: string): AttemptFailure {
   return new AttemptFailure(new AppError('LM_ERROR', message, { metadata, retryable: false }), false);
 }
 
+const tooLong = 'context_exceeded';
+// OpenAI and what speaks as it does; Anthropic; Gemini; llama.cpp.
+const tooLongWords =
+  /context_length_exceeded|maximum context length|prompt is too long|exceed(?:s|ed)? (?:the )?(?:available )?context (?:limit|size|length|window)|exceed_context_size|input token count .{0,40}exceeds the maximum/i;
+
+/** True if the model refused a prompt because it is longer than it takes. */
+export function isContextExceeded(error: unknown): error is AppError {
+  return error instanceof AppError && error.reason === 'LM_ERROR' && error.metadata.problem === tooLong;
+}
+
 /** Reads an answer of another status than 200. The provider's words are shortened and freed of keys. */
 export function statusFailure(
   status: number,
@@ -77,6 +87,11 @@ export function statusFailure(
     return new AttemptFailure(new AppError('LM_ERROR', message, { metadata, retryable: false }), false);
   }
   if (status >= 300 && status < 400) return refused(status, 'a redirect, which is not followed');
+  if (tooLongWords.test(body.slice(0, 4_096))) {
+    const message = withWords('The prompt is longer than the language model takes', said);
+    const details = { metadata: { ...metadata, problem: tooLong }, retryable: false };
+    return new AttemptFailure(new AppError('LM_ERROR', message, details), false);
+  }
   return refused(status, said);
 }
 

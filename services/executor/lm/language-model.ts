@@ -52,9 +52,22 @@ export type LmCalls = {
   /** See `LmContext.onCall`. */
   readonly onCall: (call: LmCallRecord) => Promise<void> | undefined;
   /** See `LmContext.recall`. */
-  readonly recall: (requestHash: Buffer) => LmCompletion | undefined;
+  readonly recall: (requestHash: Buffer) => Recalled;
   /** Says that the run begins anew: what was answered so far is given again. */
   rewind(): void;
+  /** Counts in what the steps of the execution took; absent where nobody counts. */
+  readonly include?: (taken: LmTaken) => void;
+};
+
+/** What calls of models came to. */
+export type LmTaken = {
+  readonly calls: number;
+  readonly tokensIn: number;
+  readonly tokensOut: number;
+  /** In US dollars; undefined if no answer had a price. */
+  readonly cost: number | undefined;
+  /** Milliseconds of all calls, one after the other. */
+  readonly lmMs: number;
 };
 
 /** What surrounds one call. */
@@ -70,8 +83,11 @@ export type LmContext = {
   /** Told once of each call as it ended; the call waits for what it gives back. What it throws, the call throws. */
   readonly onCall?: ((call: LmCallRecord) => Promise<void> | undefined) | undefined;
   /** Asked before anything is sent: an answer that was recorded earlier for the same request is given in place of a new one. */
-  readonly recall?: ((requestHash: Buffer) => LmCompletion | undefined) | undefined;
+  readonly recall?: ((requestHash: Buffer) => Recalled) | undefined;
 };
+
+/** What was recorded for a request, if anything; a promise where something has to be kept before anything may be sent. */
+export type Recalled = LmCompletion | undefined | Promise<LmCompletion | undefined>;
 
 /** What the model said. */
 export type LmCompletion = {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { createNoopMeter, type Meter, type Tracer } from '@opentelemetry/api';
+import type { BreakerOptions } from '@signet/kit/breaker.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import { createGuardedAgent } from '@signet/kit/net/guarded-agent.ts';
@@ -7,7 +8,6 @@ import type { Resolver } from '@signet/kit/net/guarded-lookup.ts';
 import { Agent } from 'undici';
 import type { LmEndpoint } from '../engine/engine.ts';
 import { type AskDeps, type Asking, askEndpoint, type Letter, writeLetter } from './ask-endpoint.ts';
-import type { BreakerOptions } from './breaker.ts';
 import { CallBound } from './call-bound.ts';
 import { EndpointGuards } from './endpoint-guard.ts';
 import { AttemptFailure } from './failure.ts';
@@ -71,11 +71,12 @@ async function complete(deps: AskDeps, request: LmRequest, ctx: LmContext): Prom
   const { onCall, recall } = ctx;
   const call: Call = { attempts: 0, wasShown: false, endpoint: request.endpoint };
   if (onCall === undefined && recall === undefined) return askInTurn(deps, request, ctx, call);
-  const startMs = performance.now();
   const letter = writeLetter(request, ctx.onText !== undefined);
   const requestHash = hashOf(request, letter);
-  const recalled = recall?.(requestHash);
+  const given = recall?.(requestHash);
+  const recalled = given instanceof Promise ? await given : given;
   if (recalled !== undefined) return recalled;
+  const startMs = performance.now();
   const seen = { call, requestHash, startMs, messages: request.messages };
   let completion: LmCompletion;
   try {

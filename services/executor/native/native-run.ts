@@ -17,6 +17,7 @@ import {
   type LmEndpoint,
   type RunContext,
 } from '../engine/engine.ts';
+import { isContextExceeded } from '../lm/failure.ts';
 import type { LmCompletion } from '../lm/language-model.ts';
 import { toolsOf } from '../tool/tool.ts';
 import { ModuleSpans } from './module-spans.ts';
@@ -33,6 +34,8 @@ export class NativeRun {
   readonly #program: EngineProgram;
   readonly #plan: PromptPlan;
   readonly #ctx: RunContext;
+  /** Why the model took no prompt of this length, while that is its last word. */
+  #tooLong: AppError | undefined;
   #lmCalls = 0;
   #tokensIn = 0;
   #tokensOut = 0;
@@ -91,7 +94,7 @@ export class NativeRun {
         case 'done':
           return step.outputs;
         case 'failed':
-          throw failureOf(step);
+          throw this.#tooLong ?? failureOf(step);
         case 'doubtful':
           if (this.#lmCalls === 0) throw new EngineDeclined('native', step.why);
           throw new AppError('MODULE_FAILED', `Only Python can go on: ${step.why}`, { category: 'module' });
@@ -100,7 +103,13 @@ export class NativeRun {
   }
 
   async #ask(run: ModuleRun, ask: LmAsk, lm: LmEndpoint, context: Context): Promise<Step> {
-    const { text, streamed } = await this.#complete(ask, lm, context);
+    this.#tooLong = undefined;
+    const completion = await this.#complete(ask, lm, context).catch((error: unknown) => {
+      if (!isContextExceeded(error)) throw error;
+      this.#tooLong = error;
+    });
+    if (completion === undefined) return run.contextExceeded();
+    const { text, streamed } = completion;
     if (text.length > longChars) this.#isLong = true;
     if (this.#isLong) await aTurn();
     return run.reply(text, { streamed });

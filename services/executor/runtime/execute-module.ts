@@ -1,5 +1,6 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
+import type { LookupContext } from '../catalog/catalog.ts';
 import type { KnownModule, ModuleSettings } from '../catalog/known-module.ts';
 import type { Modules } from '../catalog/modules.ts';
 import { compileProgram } from '../catalog/served-program.ts';
@@ -29,7 +30,7 @@ export async function executeModule(deps: ModuleDeps, input: ModuleInput, ctx: C
 export async function findModuleProgram(
   deps: ModuleDeps,
   { module: named, options }: Pick<ModuleInput, 'module' | 'options'>,
-  ctx: CallContext,
+  ctx: LookupContext,
 ): Promise<string> {
   const isMock = options.engine === 'mock';
   const module = await findServing(deps, named, isMock, ctx);
@@ -58,7 +59,7 @@ const adapterTypes: Readonly<Record<ModuleSettings['implementation'], AdapterTyp
 };
 
 /** A module that may be executed now; what memory says against it is confirmed by the registry before anybody is refused. */
-async function findServing(deps: ModuleDeps, named: string, isMock: boolean, ctx: CallContext): Promise<KnownModule> {
+async function findServing(deps: ModuleDeps, named: string, isMock: boolean, ctx: LookupContext): Promise<KnownModule> {
   const known = deps.modules.peek(named);
   const isServing = known?.isExecutable === true && (isMock || known.state !== 'error');
   const module = isServing ? known : await deps.modules.resolve(named, ctx);

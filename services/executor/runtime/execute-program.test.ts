@@ -53,6 +53,8 @@ describe('ExecuteProgram', () => {
         routingStrategy: 0,
         shadow: 0,
         cacheScope: 0,
+        versionLabel: '',
+        stickyKey: '',
       },
     });
     const row = await read(test, executionId);

@@ -1,18 +1,20 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { newId } from '@signet/kit/id.ts';
-import { endSpan } from '@signet/kit/telemetry/span.ts';
-import { traceIdOf, traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
+import { traceIdOf } from '@signet/kit/telemetry/traceparent.ts';
 import type { EngineName } from '../engine/engine.ts';
-import type { EndRow, ExecutionStatus, StartRow } from '../execution/execution.ts';
-import { errorOf, faultOf } from '../execution/fault.ts';
+import type { DetachedRunner } from '../execution/detached-runner.ts';
+import type { ExecutionStatus } from '../execution/execution.ts';
+import { errorOf } from '../execution/fault.ts';
 import { type Ending, LiveExecution, type LiveExecutions } from '../execution/live.ts';
 import type { Recorder } from '../execution/recorder.ts';
 import { type CheckedInputs, checkInputs, checkRequestId, type ExecuteInput } from './call-input.ts';
 import { executeOnce, type OnceDeps } from './execute-once.ts';
+import { recordInvalid, startRow } from './first-row.ts';
 import type { Gate } from './gate.ts';
 import { type CallPlan, type PlanDeps, planCall } from './plan-call.ts';
-import { type BegunExecution, type RunDeps, ranModule, runExecution, startExecutionSpan } from './run-execution.ts';
+import { type BegunExecution, type RunDeps, runExecution, startExecutionSpan } from './run-execution.ts';
+import { beginOwned } from './run-owned.ts';
 
 // For the end to be committed and the answer to arrive.
 const answerMarginMs = 100;
@@ -20,7 +22,12 @@ const answerMarginMs = 100;
 /** What running a program while its caller waits needs. */
 export type ExecuteDeps = PlanDeps &
   RunDeps &
-  OnceDeps & { readonly recorder: Recorder; readonly live: LiveExecutions; readonly gate: Gate };
+  OnceDeps & {
+    readonly recorder: Recorder;
+    readonly live: LiveExecutions;
+    readonly gate: Gate;
+    readonly runner: Pick<DetachedRunner, 'hold' | 'take'>;
+  };
 
 /** How a run ended well, or that it was accepted. */
 export type ExecuteResult = {
@@ -79,7 +86,7 @@ async function runAttached(deps: ExecuteDeps, attached: Attached, ctx: CallConte
   const begun = beginAttached(deps, attached, checked, ctx);
   try {
     if (attached.isFirst) await begun.live.record.stored();
-    const ending = await runExecution(deps, begun);
+    const ending = await runBegun(deps, begun);
     if (ending.fault !== undefined) throw errorOf(ending.fault, id);
     return resultOf(plan, id, ending, traceIdOf(begun.trace));
   } catch (error) {
@@ -97,10 +104,15 @@ export function beginAttached(
   ctx: CallContext,
   onEvent?: BegunExecution['onEvent'],
 ): BegunExecution {
+  const wantsText = onEvent !== undefined;
+  if (plan.program.pipeline !== undefined) {
+    const deadlineMs = runDeadline(deps.clock.now().getTime(), plan.timeoutMs, ctx.deadlineMs);
+    return beginOwned(deps, { place: { id, deadlineMs, wantsText }, plan, checked, askedMs }, checked, ctx);
+  }
   const { span, context } = startExecutionSpan(deps, plan, id, ctx.trace);
   const start = startRow(plan, { id, inputsJson: checked.json, isDetached: false }, context, ctx);
   // Who waits for the answer alone learns the id with it; until then the row may wait for company.
-  const record = deps.recorder.begin(start, onEvent === undefined);
+  const record = deps.recorder.begin(start, !wantsText);
   const live = new LiveExecution(record, 1, (sequence, step, status) =>
     deps.recorder.step({ executionId: id, sequence, step, status }),
   );
@@ -116,11 +128,21 @@ export function beginAttached(
     deadlineMs: runDeadline(nowMs, plan.timeoutMs, ctx.deadlineMs),
     caller: ctx,
     onEvent,
-    wantsText: onEvent !== undefined,
+    wantsText,
     sinceMs: askedMs,
     attempts: 1,
     workerLosses: 0,
   };
+}
+
+/** Runs what has begun, to its committed end. A pipeline outlives this process: it is handed on should we stop. */
+export function runBegun(deps: Pick<ExecuteDeps, 'runner'> & RunDeps, begun: BegunExecution): Promise<Ending> {
+  if (begun.isDurable !== true) return runExecution(deps, begun);
+  const { record } = begun.live;
+  // Whoever goes on with its steps has to find what they are steps of.
+  const done = record.stored().then(() => runExecution(deps, begun));
+  deps.runner.hold(record.id, record.token, done);
+  return done;
 }
 
 /** When the run must have ended: before the caller's own deadline, so that the answer that names the execution still arrives. */
@@ -128,66 +150,6 @@ function runDeadline(nowMs: number, timeoutMs: number, callerMs: number | undefi
   if (callerMs === undefined) return nowMs + timeoutMs;
   const leftMs = Math.max(callerMs - nowMs, 0);
   return nowMs + Math.min(timeoutMs, leftMs - Math.min(answerMarginMs, leftMs / 4));
-}
-
-type RowInput = {
-  readonly id: string;
-  readonly inputsJson: string;
-  readonly isDetached: boolean;
-  readonly retriedFrom?: string;
-};
-
-/** The first row of an execution. */
-export function startRow(plan: CallPlan, row: RowInput, trace: CallContext['trace'], ctx: CallContext): StartRow {
-  const { program, engine } = plan;
-  return {
-    id: row.id,
-    programId: program.id,
-    slug: program.slug,
-    version: program.version,
-    module: program.engineProgram.module,
-    engine: engine.name,
-    detached: row.isDetached,
-    inputsJson: row.inputsJson,
-    optionsJson: plan.optionsJson,
-    labelsJson: plan.labelsJson,
-    metadataJson: plan.metadataJson,
-    traceId: traceIdOf(trace),
-    traceparent: traceparentOf(trace),
-    keyId: ctx.principal?.keyId ?? '',
-    retriedFrom: row.retriedFrom || null,
-    moduleId: program.moduleSettings?.id ?? null,
-    moduleName: program.moduleSettings?.name ?? null,
-  };
-}
-
-/** Writes the row of a call whose inputs do not fit; resolves when it is committed. */
-export async function recordInvalid(
-  deps: Pick<ExecuteDeps, 'clock' | 'telemetry' | 'recorder' | 'instruments'>,
-  { plan, id, askedMs }: Attached,
-  checked: Extract<CheckedInputs, { ok: false }>,
-  ctx: CallContext,
-  isDetached = false,
-): Promise<void> {
-  const { span, context } = startExecutionSpan(deps, plan, id, ctx.trace);
-  const record = deps.recorder.begin(startRow(plan, { id, inputsJson: checked.json, isDetached }, context, ctx));
-  const fault = faultOf(checked.error);
-  const durationMs = Math.round((deps.clock.steadyMs() - askedMs) * 1000) / 1000;
-  const end: EndRow = {
-    status: 'failed',
-    outputsJson: null,
-    errorJson: JSON.stringify(fault),
-    durationMs,
-    metricsJson: '{"tokens_in":0,"tokens_out":0,"lm_calls":0,"queue_ms":0,"engine_ms":0,"attempts":0}',
-    traceJson: '[]',
-    attempts: 0,
-    workerLosses: 0,
-    lastSequence: 2,
-  };
-  await record.finish(end);
-  const ending: Ending = { status: 'failed', outputsJson: undefined, fault, durationMs };
-  deps.instruments.ended(plan.engine.name, ending, 0, ranModule(plan.program));
-  endSpan(span, checked.error);
 }
 
 function resultOf(

@@ -8,12 +8,14 @@ import type { Outcome, RegistryClient, RegistryProgram, Transition } from '../ca
 import { compileProgram } from '../catalog/served-program.ts';
 import { chooseEngine, type Engines } from '../engine/choose-engine.ts';
 import type { Engine, EngineProgram, Prepared } from '../engine/engine.ts';
+import type { Pipelines } from '../pipeline/pipelines.ts';
 
 /** What preparing a program needs. */
 export type InitializeDeps = {
   readonly registry: RegistryClient;
   readonly catalog: Catalog;
   readonly engines: Engines;
+  readonly pipelines: Pick<Pipelines, 'engine'>;
   readonly log: Logger;
 };
 
@@ -86,7 +88,10 @@ async function prepare(
   try {
     const compiled = compileProgram(program);
     const name = chooseEngine(compiled.adapterType, undefined);
-    const engine = deps.engines.get(name);
+    const engine =
+      compiled.pipeline === undefined
+        ? deps.engines.get(name)
+        : deps.pipelines.engine({ program: compiled, options: {}, principal: undefined });
     if (engine === undefined) {
       return {
         errorMessage: `The ${name} engine is not available yet: choose python_port or mock as the adapter type`,

@@ -1,4 +1,5 @@
 import type { Attributes, Meter } from '@opentelemetry/api';
+import { createSummedCounter } from '@signet/kit/telemetry/summed-counter.ts';
 import type { EngineName } from '../engine/engine.ts';
 import type { Ending } from '../execution/live.ts';
 
@@ -19,7 +20,9 @@ const otherName = '_OTHER';
 
 /** Makes the instruments of modules: count, duration, and runs on an engine that was not the preferred one. */
 export function createModuleInstruments(meter: Meter): ModuleInstruments {
-  const count = meter.createCounter('signet.module.execute.count', { description: 'Executions of modules that ended' });
+  const count = createSummedCounter(meter, 'signet.module.execute.count', {
+    description: 'Executions of modules that ended',
+  });
   const duration = meter.createHistogram('signet.module.execute.duration', {
     unit: 'ms',
     description: 'How long executions of modules took',

@@ -1,5 +1,5 @@
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
-import { type JsonValue, jsonFromPlain } from '@signet/signature/json.ts';
+import { isStorableText, type JsonValue, jsonFromPlain } from '@signet/signature/json.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import { cachedEngine } from '../cache/cached-engine.ts';
 import type { ResultCache } from '../cache/result-cache.ts';
@@ -10,7 +10,10 @@ import type { Engines } from '../engine/choose-engine.ts';
 import type { Engine, LmEndpoint } from '../engine/engine.ts';
 import type { Router } from '../engine/router.ts';
 import type { RunOptions } from '../execution/execution.ts';
+import type { Claim } from '../execution/lease.postgres.ts';
 import type { PlanRefresher } from '../native/plan-refresher.ts';
+import type { Pipelines } from '../pipeline/pipelines.ts';
+import { shareOf } from '../serving/serving-plan.ts';
 import { chooseShadow, chooseShadowAgain } from '../shadow/choose-shadow.ts';
 import { type ExecuteInput, labelsText, metadataOf } from './call-input.ts';
 
@@ -22,6 +25,7 @@ export type PlanDeps = {
   readonly plans: PlanRefresher;
   readonly cache: ResultCache;
   readonly languageModels: LanguageModels;
+  readonly pipelines: Pipelines;
 };
 
 /** How one call will be run; nothing of it can be refused any more. */
@@ -57,9 +61,10 @@ export async function planCall(
   checkOptions(input.options);
   const { options } = input;
   const known = options.version === undefined ? deps.catalog.peek(input.program) : undefined;
-  const program = known ?? (await findReady(deps, input.program, options.version ?? 0, ctx));
-  deps.plans.look(program);
-  const engine = engineFor(deps, program, options, ctx.principal?.keyId ?? '');
+  const found = known ?? (await findReady(deps, input.program, options.version ?? 0, ctx));
+  const program = found.serving === undefined ? found : await versionFor(deps, found, options, ctx);
+  if (program.pipeline === undefined) deps.plans.look(program);
+  const engine = engineFor(deps, program, options, ctx.principal);
   const hasOptions = Object.keys(options).length > 0;
   return {
     program,
@@ -77,13 +82,16 @@ export async function planCall(
 /** Plans anew what was accepted before: the program may be archived or deleted since. */
 export async function planClaimed(
   deps: PlanDeps,
-  claim: { programId: string; version: number; options: RunOptions; keyId: string },
+  claim: Pick<Claim, 'programId' | 'version' | 'module' | 'options' | 'keyId'>,
   ctx: LookupContext,
 ): Promise<Omit<CallPlan, 'optionsJson' | 'labelsJson' | 'metadataJson'>> {
-  const { options } = claim;
+  const { options, keyId } = claim;
+  const step = deps.pipelines.planClaimed(claim);
+  if (step !== undefined) return step;
   const program = await deps.catalog.resolve(claim.programId, claim.version, ctx, true);
-  deps.plans.look(program);
-  const engine = engineFor(deps, program, options, claim.keyId);
+  if (program.pipeline === undefined) deps.plans.look(program);
+  const principal = keyId === '' ? undefined : ({ keyId, name: '', role: 'runner' } as const);
+  const engine = engineFor(deps, program, options, principal);
   const shadow = chooseShadowAgain(deps.engines, program, options);
   const lm = lmNow(deps, program, options) ?? (await findLm(deps, program, engine, options, ctx));
   const timeoutMs = options.timeout_ms ?? timeoutDetachedMs;
@@ -91,13 +99,22 @@ export async function planClaimed(
 }
 
 /** The engine of a call, behind the cache where that is wished: a module's answers are kept unless the call says no, a program's if it says so. */
-function engineFor(deps: PlanDeps, program: ServedProgram, options: RunOptions, keyId: string): Engine {
+function engineFor(
+  deps: PlanDeps,
+  program: ServedProgram,
+  options: RunOptions,
+  principal: LookupContext['principal'],
+): Engine {
+  if (program.pipeline !== undefined) return deps.pipelines.engine({ program, options, principal });
   const engine = deps.router.choose(program, options);
   const isWanted = options.cache ?? program.moduleSettings !== undefined;
   // A comparison needs two runs.
   if (!isWanted || options.shadow !== undefined) return engine;
   const ttlMs = program.moduleSettings?.cacheTtlMs ?? cacheTtlDefaultMs;
-  return cachedEngine(deps.cache, engine, { ttlMs, keyId: options.cache_scope === 'key' ? keyId : '' });
+  return cachedEngine(deps.cache, engine, {
+    ttlMs,
+    keyId: options.cache_scope === 'key' ? (principal?.keyId ?? '') : '',
+  });
 }
 
 /** Throws PROGRAM_NOT_READY unless the program serves calls. */
@@ -128,7 +145,31 @@ export async function findReady(
   return program;
 }
 
-function checkOptions({ timeout_ms, max_retries, version }: RunOptions): void {
+// Of several that serve, the one that the call names by its label, or whose share it is in.
+async function versionFor(
+  deps: Pick<PlanDeps, 'catalog'>,
+  found: ServedProgram,
+  options: RunOptions,
+  ctx: LookupContext,
+): Promise<ServedProgram> {
+  const { serving, id, slug } = found;
+  const { version, version_label: label, sticky_key: key = ctx.principal?.keyId ?? '' } = options;
+  if (serving === undefined || version !== undefined) return found;
+  const chosen = label === undefined ? shareOf(serving, id, key) : serving.labels.get(label);
+  if (label !== undefined && chosen === undefined) throw noSuchLabel(slug, label);
+  return chosen === undefined || chosen === found.version ? found : findReady(deps, id, chosen, ctx);
+}
+
+function noSuchLabel(slug: string, label: string): AppError {
+  return new AppError('VERSION_NOT_FOUND', `No version of \`${slug}\` has the label \`${label}\``, {
+    metadata: { program: slug, label },
+  });
+}
+
+const labelForm = /^[a-z][a-z0-9-]{0,62}$/;
+const stickyMax = 128;
+
+function checkOptions({ timeout_ms, max_retries, version, version_label, sticky_key = '' }: RunOptions): void {
   const field = (name: string) => `execution_options.${name}`;
   if (timeout_ms !== undefined && (timeout_ms < 1 || timeout_ms > timeoutMaxMs)) {
     throw invalidField(field('timeout_ms'), `must be from 1 to ${timeoutMaxMs}`);
@@ -137,10 +178,18 @@ function checkOptions({ timeout_ms, max_retries, version }: RunOptions): void {
     throw invalidField(field('max_retries'), 'must be from 0 to 10');
   }
   if (version !== undefined && version < 0) throw invalidField(field('version'), 'must not be negative');
+  if (version_label !== undefined) {
+    if (version !== undefined)
+      throw invalidField(field('version_label'), 'give a version or its label, not both', 'AMBIGUOUS');
+    if (!labelForm.test(version_label)) throw invalidField(field('version_label'), `must match ${labelForm.source}`);
+  }
+  if (sticky_key.length > stickyMax || !isStorableText(sticky_key)) {
+    throw invalidField(field('sticky_key'), `must be text of at most ${stickyMax} characters`);
+  }
 }
 
 function lmNow(deps: PlanDeps, program: ServedProgram, options: RunOptions): LmEndpoint | undefined {
-  return deps.languageModels.peek(options.lm ?? program.lm);
+  return program.pipeline === undefined ? deps.languageModels.peek(options.lm ?? program.lm) : undefined;
 }
 
 // What memory does not have is asked for before anybody is refused. An engine that asks no model needs none, but a name must be right.
@@ -151,6 +200,8 @@ async function findLm(
   options: RunOptions,
   ctx: LookupContext,
 ): Promise<LmEndpoint | undefined> {
+  // Each step of a pipeline has its own.
+  if (program.pipeline !== undefined) return undefined;
   const slug = options.lm ?? program.lm;
   if (engine.name === 'mock' && (slug === '' || slug === 'default')) return undefined;
   return deps.languageModels.resolve(slug, ctx);

@@ -1,5 +1,6 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
+import type { LookupContext } from '../catalog/catalog.ts';
 import type { RegistryClient, ResolvedProgram } from '../catalog/registry.grpc.ts';
 import { compileProgram } from '../catalog/served-program.ts';
 import type { ExecuteInput } from './call-input.ts';
@@ -29,7 +30,7 @@ export async function quickExecute(deps: QuickDeps, input: QuickInput, ctx: Call
 }
 
 /** Prepares a program; of several callers one does, the others wait for it. */
-export async function makeReady(deps: QuickDeps, resolved: ResolvedProgram, ctx: CallContext): Promise<void> {
+export async function makeReady(deps: QuickDeps, resolved: ResolvedProgram, ctx: LookupContext): Promise<void> {
   try {
     await initializeProgram(deps, resolved.programId, ctx);
   } catch (error) {

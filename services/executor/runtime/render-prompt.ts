@@ -36,6 +36,8 @@ const timeoutMs = 15_000;
 export async function renderPrompt(deps: RenderDeps, input: RenderInput, ctx: CallContext): Promise<PromptView> {
   if (input.version < 0) throw invalidField('version', 'must not be negative');
   const program = await findReady(deps, input.program, input.version, ctx);
+  if (program.pipeline !== undefined)
+    throw invalidField('program', 'a pipeline has no prompt of its own; its modules do');
   const checked = checkInputs(program, input.inputs);
   if (!checked.ok) throw checked.error;
   const engine = requireEngine(deps.engines, engineOf(program, input.engine));

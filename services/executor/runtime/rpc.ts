@@ -7,6 +7,8 @@ import type {
   RuntimeServiceService,
   StreamProgramRequest,
 } from '@signet/proto/gen/signet/v1/runtime_service.ts';
+import { type BatchExecuteDeps, batchExecute } from '../batch/batch-execute.ts';
+import { fromBatchRequests, toWireOutcome } from '../batch/execute-wire.ts';
 import { answerOnce } from '../execution/answer-once.ts';
 import { type CreateDeps, createExecution } from '../execution/create-execution.ts';
 import {
@@ -18,19 +20,21 @@ import {
   toWirePrompt,
   toWireResult,
 } from '../execution/wire.ts';
+import type { GateDeps } from '../serving/promotion-gate.ts';
 import type { ExecuteInput } from './call-input.ts';
 import { type CheckDeps, checkLanguageModel } from './check-language-model.ts';
 import { toWireCheck } from './check-wire.ts';
 import { executeModule, findModuleProgram, type ModuleDeps } from './execute-module.ts';
 import { executeProgram } from './execute-program.ts';
 import { initializeProgram } from './initialize-program.ts';
+import { planCall } from './plan-call.ts';
 import { promoteProgramVersion } from './promote-program-version.ts';
 import { type QuickDeps, quickExecute } from './quick-execute.ts';
 import { renderPrompt } from './render-prompt.ts';
 import { streamProgram } from './stream-program.ts';
 
 /** What the handlers of RuntimeService need. */
-export type RuntimeDeps = ModuleDeps & QuickDeps & CreateDeps & CheckDeps;
+export type RuntimeDeps = ModuleDeps & QuickDeps & CreateDeps & CheckDeps & GateDeps;
 
 /** The handlers of RuntimeService. */
 export function runtimeHandlers(deps: RuntimeDeps): Handlers<typeof RuntimeServiceService> {
@@ -39,8 +43,7 @@ export function runtimeHandlers(deps: RuntimeDeps): Handlers<typeof RuntimeServi
       const call = { method: 'InitializeProgram', requestId, request: program, codec: Program, ctx };
       return answerOnce(deps, call, () => initializeProgram(deps, program, ctx));
     },
-    async promoteProgramVersion({ program, version, etag, requestId }, ctx) {
-      const request = { program, version, etag };
+    async promoteProgramVersion({ requestId, ...request }, ctx) {
       const call = { method: 'PromoteProgramVersion', requestId, request, codec: Program, ctx };
       return answerOnce(deps, call, () => promoteProgramVersion(deps, request, ctx));
     },
@@ -48,6 +51,10 @@ export function runtimeHandlers(deps: RuntimeDeps): Handlers<typeof RuntimeServi
       const { input, kind } = fromExecute(request, request.requestId);
       if (prefersAsync(ctx)) return respondAsync(deps, input, kind, ctx);
       return toWireResult(await executeProgram(deps, input, ctx), kind);
+    },
+    async runProgram(request, ctx) {
+      const { input, kind } = fromExecute(request, request.requestId);
+      return toWireResult(await executeProgram(deps, input, ctx, 'RunProgram'), kind);
     },
     async *streamProgram(request, ctx) {
       const { input, kind } = fromExecute(request, '');
@@ -60,6 +67,10 @@ export function runtimeHandlers(deps: RuntimeDeps): Handlers<typeof RuntimeServi
           yield { sequence: BigInt(sequence), executionId, event };
         }
       }
+    },
+    async *batchExecuteProgram(requests, ctx) {
+      const input = await fromBatchRequests(requests);
+      for await (const outcome of batchExecute(attachedBatch(deps), input, ctx)) yield toWireOutcome(outcome, ctx);
     },
     async renderPrompt({ program, inputs, version, engine }, ctx) {
       const { engine: asked } = fromOptions(ExecutionOptions.fromPartial({ engine }));
@@ -92,6 +103,14 @@ export function runtimeHandlers(deps: RuntimeDeps): Handlers<typeof RuntimeServi
       };
       return toWireResult(await quickExecute(deps, input, ctx), kind);
     },
+  };
+}
+
+function attachedBatch(deps: RuntimeDeps): BatchExecuteDeps {
+  const nothing = { metadata: undefined, requestId: '' };
+  return {
+    plan: async (asked, ctx) => (await planCall(deps, { ...asked, ...nothing }, ctx)).program.version,
+    execute: (asked, inputs, ctx) => executeProgram(deps, { ...asked, ...nothing, inputs }, ctx),
   };
 }
 

@@ -25,8 +25,12 @@ export type EngineCall = {
   readonly caller: Pick<CallContext, 'signal'> | undefined;
   readonly trace: Context;
   readonly onEvent: ((event: EngineEvent) => void) | undefined;
+  /** How often an engine began it, this time included; absent means once. */
+  readonly attempts?: number;
   /** True to run it in a process of its own. */
   readonly alone?: boolean;
+  /** See RunContext. */
+  readonly isBulk?: boolean | undefined;
   /** True if text is to be told as it grows. */
   readonly wantsText: boolean;
   /** What keeps its calls of language models. */
@@ -45,7 +49,7 @@ export async function runEngine(clock: Clock, call: EngineCall): Promise<Checked
   const surroundings = new Surroundings(clock, call);
   try {
     const running = plan.engine.run(plan.program.engineProgram, call.values, call.inputsJson, surroundings);
-    const run = await bounded(running, live);
+    const run = await (plan.engine.settlesItself === true ? running : bounded(running, live));
     return { run, ...checkOutputs(plan, run.outputsJson) };
   } catch (error) {
     throw live.abortReason ?? error;
@@ -108,8 +112,10 @@ class Surroundings implements RunContext {
   readonly lm: LmEndpoint | undefined;
   readonly lmCalls: LmCalls;
   readonly maxRetries: number;
+  readonly attempts: number;
   readonly onEvent?: (event: EngineEvent) => void;
   readonly wantsText: boolean;
+  readonly isBulk: boolean;
   alone: boolean;
   hasShownText = false;
   private readonly clock: Clock;
@@ -126,6 +132,7 @@ class Surroundings implements RunContext {
     this.lm = call.plan.lm;
     this.lmCalls = call.lmCalls;
     this.maxRetries = call.plan.maxRetries;
+    this.attempts = call.attempts ?? 1;
     this.live = call.live;
     this.caller = call.caller;
     const { onEvent } = call;
@@ -137,6 +144,11 @@ class Surroundings implements RunContext {
     }
     this.wantsText = call.wantsText;
     this.alone = call.alone ?? false;
+    this.isBulk = call.isBulk ?? false;
+  }
+
+  isLost(): boolean {
+    return this.live.record.isLost;
   }
 
   get signal(): AbortSignal {

@@ -38,6 +38,14 @@ export type BegunExecution = {
   readonly inputsJson: string;
   readonly deadlineMs: number;
   readonly caller: Pick<CallContext, 'signal'> | undefined;
+  /** True if it is run again should this process be lost; absent means that nobody waits for it on the line. */
+  readonly isDurable?: boolean;
+  /** See RunContext. */
+  readonly isBulk?: boolean | undefined;
+  /** See LmCallOwner; absent means that each answer is kept before it is passed on. */
+  readonly keeping?: Set<Promise<void>> | undefined;
+  /** Told how the engine ended, before that is committed: nobody outside may hear of it yet. */
+  readonly onSettled?: ((ending: Ending) => void) | undefined;
   readonly onEvent: ((event: EngineEvent) => void) | undefined;
   readonly wantsText: boolean;
   /** When it was asked for or claimed, on the steady clock. */
@@ -85,7 +93,8 @@ export async function runExecution(deps: RunDeps, begun: BegunExecution): Promis
   const timing = { startedAt, engineMs: nowMs - engineMs, durationMs: round(nowMs - begun.sinceMs), repeats };
   const used = { run: checked?.run, lm: lmCalls.figures };
   const ended = checked === undefined ? failed(begun, failure, timing, used) : completed(begun, checked, timing, used);
-  const { ending } = ended;
+  const ending = isDurable(begun) ? { ...ended.ending, metricsJson: ended.row.metricsJson } : ended.ending;
+  begun.onSettled?.(ending);
   const row = lmCalls.rows.length === 0 ? ended.row : { ...ended.row, lmCalls: lmCalls.rows };
   try {
     await endExecution(begun, ending, row);
@@ -136,7 +145,7 @@ async function runAndRepeat(
   const lmCalls = tape?.over(kept) ?? kept;
   try {
     // An earlier owner of the execution may have been answered already.
-    if (begun.caller === undefined && begun.attempts > 1) await kept.load();
+    if (begun.attempts > 1 && isDurable(begun)) await kept.load();
     return { checked: await runEngine(deps.clock, { ...begun, lmCalls }), repeats: 0 };
   } catch (failure) {
     if (!mayRunAlone(begun, failure)) return { failure, repeats: 0 };
@@ -186,8 +195,8 @@ async function endExecution(begun: BegunExecution, ending: Ending, row: EndRow):
  * True for an attached run that was lost together with others: one of them was the cause, and a repetition in a process of its own tells
  * which. Detached ones are repeated by `runPatiently`.
  */
-function mayRunAlone({ caller, live }: BegunExecution, failure: unknown): boolean {
-  if (caller === undefined || live.abortReason !== undefined) return false;
+function mayRunAlone(begun: BegunExecution, failure: unknown): boolean {
+  if (isDurable(begun) || begun.live.abortReason !== undefined) return false;
   return failure instanceof AppError && failure.reason === 'WORKER_LOST' && failure.metadata.repeat === 'alone';
 }
 
@@ -205,7 +214,8 @@ type Used = { readonly run: EngineRun | undefined; readonly lm: LmFigures };
 function completed(begun: BegunExecution, { outputsJson }: CheckedRun, timing: Timing, used: Used) {
   const { durationMs } = timing;
   const { routing, cacheHit = false } = used.run ?? {};
-  const ended = { engine: routing?.engine, cacheHit, degraded: routing?.degraded ?? false };
+  const degraded = routing?.degraded ?? used.run?.pipeline?.degraded ?? false;
+  const ended = { engine: routing?.engine, cacheHit, degraded };
   const ending: Ending = { status: 'completed', outputsJson, fault: undefined, durationMs, ...ended };
   return { ending, row: rowOf(begun, ending, timing, used, null) };
 }
@@ -218,10 +228,10 @@ function failed(begun: BegunExecution, thrown: unknown, timing: Timing, used: Us
 }
 
 function rowOf(begun: BegunExecution, ending: Ending, timing: Timing, used: Used, error: string | null): EndRow {
-  const { plan, live, caller } = begun;
+  const { plan, live } = begun;
   const attempts = begun.attempts + timing.repeats;
   // A detached execution has counted its losses itself.
-  const lostAtLast = error === 'WORKER_LOST' && caller !== undefined ? 1 : 0;
+  const lostAtLast = error === 'WORKER_LOST' && !isDurable(begun) ? 1 : 0;
   const workerLosses = begun.workerLosses + timing.repeats + lostAtLast;
   const tokens = tokensOf(used);
   const engineMs = round(timing.engineMs);
@@ -243,7 +253,7 @@ function rowOf(begun: BegunExecution, ending: Ending, timing: Timing, used: Used
 function metricsOf({ run, lm }: Used, engineMs: number, attempts: number): string {
   const cost = lm.cost === undefined ? '' : `"cost":${Number(lm.cost.toFixed(9))},`;
   const model = lm.model === '' ? '' : `"lm":${JSON.stringify(lm.slug)},"model":${JSON.stringify(lm.model)},`;
-  return `{"tokens_in":${tokensIn({ run, lm })},"tokens_out":${tokensOut({ run, lm })},${cost}"lm_calls":${Math.max(run?.lmCalls ?? 0, lm.calls)},"lm_ms":${round(lm.lmMs)},${model}"queue_ms":${round(run?.queueMs ?? 0)},"engine_ms":${engineMs},"attempts":${attempts}${cacheText(run)}${handedOverText(run)}${routingText(run?.routing)}}`;
+  return `{"tokens_in":${tokensIn({ run, lm })},"tokens_out":${tokensOut({ run, lm })},${cost}"lm_calls":${Math.max(run?.lmCalls ?? 0, lm.calls)},"lm_ms":${round(lm.lmMs)},${model}"queue_ms":${round(run?.queueMs ?? 0)},"engine_ms":${engineMs},"attempts":${attempts}${cacheText(run)}${handedOverText(run)}${routingText(run?.routing)}${pipelineText(run)}}`;
 }
 
 function cacheText(run: EngineRun | undefined): string {
@@ -252,6 +262,11 @@ function cacheText(run: EngineRun | undefined): string {
 
 function handedOverText(run: EngineRun | undefined): string {
   return run?.handedOver === undefined || run.handedOver === 0 ? '' : `,"handed_over":${run.handedOver}`;
+}
+
+function pipelineText(run: EngineRun | undefined): string {
+  if (run?.pipeline === undefined) return '';
+  return `,"steps":${run.pipeline.steps},"degraded":${run.pipeline.degraded}`;
 }
 
 function routingText(routing: Routing | undefined): string {
@@ -273,9 +288,19 @@ function tokensOut({ run, lm }: Used): number {
   return lm.calls > 0 ? lm.tokensOut : (run?.tokensOut ?? 0);
 }
 
-function lmCallsOf(deps: LmCallDeps, { live, attempts, caller }: BegunExecution): ExecutionLmCalls {
-  const leaseToken = caller === undefined ? live.record.token : undefined;
-  return new ExecutionLmCalls(deps, { executionId: live.id, run: attempts, leaseToken });
+function lmCallsOf(deps: LmCallDeps, begun: BegunExecution): ExecutionLmCalls {
+  const { live, attempts } = begun;
+  if (!isDurable(begun)) {
+    return new ExecutionLmCalls(deps, { executionId: live.id, run: attempts, leaseToken: undefined });
+  }
+  const { record } = live;
+  const stored = record.isNew ? { stored: () => record.stored() } : {};
+  const owner = { executionId: live.id, run: attempts, leaseToken: record.token, ...stored };
+  return new ExecutionLmCalls(deps, { ...owner, keeping: begun.keeping });
+}
+
+function isDurable({ isDurable: given, caller }: BegunExecution): boolean {
+  return given ?? caller === undefined;
 }
 
 function round(ms: number): number {

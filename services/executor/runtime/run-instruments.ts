@@ -1,4 +1,5 @@
 import type { Meter } from '@opentelemetry/api';
+import { createSummedCounter } from '@signet/kit/telemetry/summed-counter.ts';
 import type { EngineName } from '../engine/engine.ts';
 import type { EndStatus } from '../execution/execution.ts';
 import type { Ending } from '../execution/live.ts';
@@ -22,7 +23,7 @@ const tokenBoundaries = [0, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144];
 
 /** Makes the instruments of executions and modules: count, duration, tokens, the queue of detached ones, and engines left alone. */
 export function createRunInstruments(meter: Meter, gauges: Gauges): RunInstruments {
-  const count = meter.createCounter('signet.execution.count', { description: 'Executions that ended' });
+  const count = createSummedCounter(meter, 'signet.execution.count', { description: 'Executions that ended' });
   const duration = meter.createHistogram('signet.execution.duration', {
     unit: 'ms',
     description: 'How long executions took from being asked for to their end',

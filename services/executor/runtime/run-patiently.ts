@@ -18,6 +18,7 @@ export async function runPatiently(deps: RunDeps, begun: BegunExecution): Promis
   const { engine } = begun.plan;
   const patient: Engine = {
     name: engine.name,
+    ...(engine.settlesItself === undefined ? {} : { settlesItself: engine.settlesItself }),
     ready: () => engine.ready(),
     prepare: (program, ctx) => engine.prepare(program, ctx),
     run: (program, inputs, inputsJson, ctx) => insist(() => engine.run(program, inputs, inputsJson, ctx), ctx, counts),

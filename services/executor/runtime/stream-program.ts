@@ -6,9 +6,10 @@ import { errorOf } from '../execution/fault.ts';
 import type { Ending, LiveEvent } from '../execution/live.ts';
 import { checkInputs, type ExecuteInput } from './call-input.ts';
 import { EventQueue } from './event-queue.ts';
-import { beginAttached, type ExecuteDeps, type ExecuteResult, recordInvalid } from './execute-program.ts';
+import { beginAttached, type ExecuteDeps, type ExecuteResult, runBegun } from './execute-program.ts';
+import { recordInvalid } from './first-row.ts';
 import { planCall } from './plan-call.ts';
-import { type BegunExecution, runExecution } from './run-execution.ts';
+import type { BegunExecution } from './run-execution.ts';
 
 /** What a stream tells: what happens on the way, then how it ended well. */
 export type StreamItem =
@@ -55,7 +56,7 @@ async function* follow(deps: ExecuteDeps, begun: BegunExecution): AsyncGenerator
   queue.push({ kind: 'state', sequence: 1, status: 'pending' });
   queue.push({ kind: 'state', sequence: 2, status: 'running' });
   live.listen((event) => queue.push(event));
-  const running = runExecution(deps, begun)
+  const running = runBegun(deps, begun)
     .then(
       (ended) => {
         ending = ended;

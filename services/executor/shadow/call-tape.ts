@@ -1,4 +1,4 @@
-import type { LmCalls } from '../lm/language-model.ts';
+import type { LmCalls, LmCompletion } from '../lm/language-model.ts';
 import type { ComparedCall } from './shadow.ts';
 
 // What is compared is held in memory for the time of two runs.
@@ -24,8 +24,11 @@ export class CallTape {
       },
       recall: (requestHash) => {
         const found = kept.recall(requestHash);
-        if (found !== undefined) this.#note({ requestHash, messages: undefined });
-        return found;
+        const note = (completion: LmCompletion | undefined) => {
+          if (completion !== undefined) this.#note({ requestHash, messages: undefined });
+          return completion;
+        };
+        return found instanceof Promise ? found.then(note) : note(found);
       },
       rewind: () => {
         this.#calls = [];

@@ -12,6 +12,7 @@ import { toolsOf } from '../tool/tool.ts';
 export function chooseShadow(engines: Engines, program: ServedProgram, options: RunOptions): Engine | undefined {
   const { shadow } = options;
   if (shadow === undefined) return undefined;
+  if (program.pipeline !== undefined) throw refusal('a pipeline is not compared; its modules are', 'ENGINE_FORBIDDEN');
   if (shadow === 'mock' || program.adapterType === 'mock') {
     throw refusal('must be python or native, of a program that is not served by the mock engine', 'ENGINE_FORBIDDEN');
   }

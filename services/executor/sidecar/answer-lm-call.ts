@@ -2,6 +2,7 @@ import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import { traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
 import type { LmCall, LmReply } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
+import { isContextExceeded } from '../lm/failure.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
 import type { SidecarRun } from './sidecar-run.ts';
 
@@ -14,7 +15,8 @@ export async function answerLmCall(lm: LanguageModel, run: SidecarRun, call: LmC
     const failure = normalizeError(error);
     run.lmFailure = failure;
     const { reason, message, retryable, retryAfterMs } = failure;
-    const value = { reason, message, retryable, retryAfterMs: BigInt(Math.ceil(retryAfterMs ?? 0)) };
+    const contextExceeded = isContextExceeded(failure);
+    const value = { reason, message, retryable, retryAfterMs: BigInt(Math.ceil(retryAfterMs ?? 0)), contextExceeded };
     return { run: call.run, call: call.call, outcome: { $case: 'failure', value } };
   } finally {
     run.lmCallsUnderWay -= 1;

@@ -43,6 +43,7 @@ function writeProgram(program: EngineProgram, lm: LmCapabilities): ProgramDefini
     module: program.module,
     promptAdapter: program.promptAdapter,
     demosJson: program.demosJson.map((demo) => Buffer.from(demo)),
+    stateJson: Buffer.from(program.stateJson ?? ''),
     lmOptionsJson: Buffer.from(writeJson(program.lmOptions)),
     moduleConfigJson: writeConfig(program.moduleConfig),
     lm,

@@ -63,6 +63,7 @@ async function run(deps: RunDeps, program: EngineProgram, inputsJson: string, ct
         ...{ named: nameProgram(program, lm), inputsJson, lm, lmOptionsJson: '', maxRetries, executionId },
         tools: toolsOf(program.moduleConfig),
         alone: ctx.alone === true,
+        isBulk: ctx.isBulk === true,
       },
       {
         signal,

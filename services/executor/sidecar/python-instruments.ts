@@ -1,11 +1,12 @@
 import type { Meter } from '@opentelemetry/api';
-import { Lane, WorkerState } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
+import { WorkerState } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
+import { type Lane, laneOf, lanes } from './lane.ts';
 import type { PoolGauges } from './sidecar-pool.ts';
 
 /** What is counted of runs on Python. */
 export type PythonInstruments = {
   /** A run ended well after `durationMs`, the wait for a worker included. */
-  ended(lane: 'shared' | 'solo', durationMs: number): void;
+  ended(lane: Lane, durationMs: number): void;
   /** A run ended with a reason of the contract. */
   failed(reason: string, durationMs: number): void;
 };
@@ -19,12 +20,12 @@ export function createPythonInstruments(meter: Meter, gauges: () => PoolGauges):
     description: 'How long runs on Python took, the wait for a worker included',
   });
   observePool(meter, gauges);
-  const well = { shared: { lane: 'shared', outcome: 'ok' }, solo: { lane: 'solo', outcome: 'ok' } };
+  const well = new Map(lanes.map((lane) => [lane, { lane, outcome: 'ok' }]));
   const ill = { outcome: 'error' };
   return {
     ended(lane, durationMs) {
-      count.add(1, well[lane]);
-      duration.record(durationMs, well[lane]);
+      count.add(1, well.get(lane));
+      duration.record(durationMs, well.get(lane));
     },
     failed(reason, durationMs) {
       count.add(1, ill);
@@ -50,7 +51,7 @@ function observePool(meter: Meter, gauges: () => PoolGauges): void {
       const counts = new Map<string, { count: number; lane: string; state: string }>();
       let bytes = 0;
       for (const worker of now.workers) {
-        const lane = worker.lane === Lane.LANE_SOLO ? 'solo' : 'shared';
+        const lane = laneOf(worker.lane);
         const state = stateNames[worker.state] ?? 'unknown';
         const key = `${lane} ${state}`;
         counts.set(key, { lane, state, count: (counts.get(key)?.count ?? 0) + 1 });

@@ -15,13 +15,13 @@ import {
   type Signature,
   type Dialect as WireDialect,
   type Worker,
-  Lane as WorkerLane,
   WorkerState,
 } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 import type { Dialect } from '../engine/engine.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
 import type { ToolCaller } from '../tool/call-tool.ts';
-import { runsAlone } from './lane.ts';
+import { isSolo, type Lane, laneOf, lanes, runsAlone } from './lane.ts';
+import { createOptimizerHost, type OptimizerHost } from './optimizer-host.ts';
 import { type PoolTotals, PoolView } from './pool-view.ts';
 import { moduleFailure } from './run-failure.ts';
 import { SidecarRun, type SidecarRunContext, type SidecarRunInput, type SidecarRunResult } from './sidecar-run.ts';
@@ -56,8 +56,6 @@ export type SidecarPoolOptions = {
   readonly unavailableAfterMs?: number;
 };
 
-type Lane = 'shared' | 'solo';
-
 /** A pool in figures: runs that workers have, runs that wait for one, and the workers as the supervisors last named them. */
 export type PoolGauges = {
   readonly inFlight: number;
@@ -86,7 +84,12 @@ export class SidecarPool {
   readonly #sessionDeps: WorkerSessionDeps;
   readonly #sessions = new Map<string, WorkerSession>();
   readonly #notBefore = new Map<string, number>();
-  readonly #waiting = { shared: new Set<SidecarRun>(), solo: new Set<SidecarRun>() };
+  readonly #waiting: Readonly<Record<Lane, Set<SidecarRun>>> = {
+    shared: new Set(),
+    solo: new Set(),
+    bulk: new Set(),
+    bulk_solo: new Set(),
+  };
   readonly #timer: NodeJS.Timeout;
   #turn = 0;
   #last: WorkerSession | undefined;
@@ -108,12 +111,9 @@ export class SidecarPool {
     this.#look();
   }
 
-  /** True if a worker is there to begin a run. Solo workers do not count: they come when somebody waits for one. */
+  /** True if a worker is there to begin any run. Solo workers do not count, as they come when somebody waits for one, nor does a cluster. */
   ready(): boolean {
-    for (const session of this.#sessions.values()) {
-      if (session.worker !== undefined && !session.draining && !session.isSolo) return true;
-    }
-    return false;
+    return this.#isThere('shared');
   }
 
   /** How the pool is now: what its instruments show. */
@@ -121,6 +121,11 @@ export class SidecarPool {
     let inFlight = 0;
     for (const session of this.#sessions.values()) inFlight += session.inFlight;
     return { inFlight, waiting: this.#waitingCount, workers: this.#view.workers, totals: this.#view.totals };
+  }
+
+  /** Where optimizers run, each in a process of its own. */
+  optimizers(): OptimizerHost {
+    return createOptimizerHost({ supervisors: () => this.#view.supervisors, metadata: this.#sessionDeps.metadata });
   }
 
   /** The workers as the supervisors last named them. */
@@ -172,8 +177,8 @@ export class SidecarPool {
 
   /** What the class behind a name of the allow-list declares, or MODULE_INVALID or SIGNATURE_TYPE. */
   async describe(name: string, ctx: SupervisorCallContext): Promise<DescribedModule> {
-    const { signature, error } = await this.#ask((supervisor) => supervisor.describe(name, ctx), ctx);
-    if (error !== undefined) throw moduleFailure(error);
+    const { signature, error, kind } = await this.#ask((supervisor) => supervisor.describe(name, ctx), ctx);
+    if (error !== undefined) throw moduleFailure(error).with({ kind });
     return { name, signature: signature ?? { instructions: '', fields: [] } };
   }
 
@@ -218,16 +223,24 @@ export class SidecarPool {
   }
 
   #laneOf({ input }: SidecarRun): Lane {
-    if (input.alone) return 'solo';
-    return runsAlone(input.named.program.module, this.#view.sharedModuleNames) ? 'solo' : 'shared';
+    const { program } = input.named;
+    const alone = input.alone || runsAlone(program.module, this.#view.sharedModuleNames);
+    const onCluster = alone ? 'bulk_solo' : 'bulk';
+    if (input.isBulk && this.#isThere(onCluster)) return onCluster;
+    return alone ? 'solo' : 'shared';
+  }
+
+  #isThere(lane: Lane): boolean {
+    for (const session of this.#sessions.values()) if (session.lane === lane && session.isReady) return true;
+    return false;
   }
 
   get #waitingCount(): number {
-    return this.#waiting.shared.size + this.#waiting.solo.size;
+    return lanes.reduce((sum, lane) => sum + this.#waiting[lane].size, 0);
   }
 
   #allWaiting(): SidecarRun[] {
-    return [...this.#waiting.shared, ...this.#waiting.solo];
+    return lanes.flatMap((lane) => [...this.#waiting[lane]]);
   }
 
   #pump(lane: Lane): void {
@@ -241,25 +254,26 @@ export class SidecarPool {
   }
 
   #choose(lane: Lane): WorkerSession | undefined {
-    if (lane === 'solo') return this.#chooseSolo();
+    if (isSolo(lane)) return this.#chooseSolo(lane);
     const sessions = [...this.#sessions.values()];
     this.#turn += 1;
     let best: WorkerSession | undefined;
     for (let at = 0; at < sessions.length; at += 1) {
       // Begins elsewhere each time, so that equals share the work.
       const session = sessions[(at + this.#turn) % sessions.length]!;
-      if (session.hasRoom && !session.isSolo && (best === undefined || loadOf(session) < loadOf(best))) best = session;
+      if (session.lane !== lane || !session.hasRoom) continue;
+      if (best === undefined || loadOf(session) < loadOf(best)) best = session;
     }
     if (best === undefined) return undefined;
     const last = this.#last;
-    if (last?.hasRoom === true && loadOf(last) < loadOf(best) + aheadMax) return last;
+    if (last?.hasRoom === true && last.lane === lane && loadOf(last) < loadOf(best) + aheadMax) return last;
     if (last === undefined) setImmediate(() => this.#forget());
     this.#last = best;
     return best;
   }
 
-  #chooseSolo(): WorkerSession | undefined {
-    for (const session of this.#sessions.values()) if (session.isSolo && session.hasRoom) return session;
+  #chooseSolo(lane: Lane): WorkerSession | undefined {
+    for (const session of this.#sessions.values()) if (session.lane === lane && session.hasRoom) return session;
     return undefined;
   }
 
@@ -269,6 +283,8 @@ export class SidecarPool {
 
   // Solo workers are started for those who wait: as long as a sidecar answers, one may come.
   #unavailable(lane: Lane): boolean {
+    // Who waits for a cluster that has gone waits elsewhere from the next tick on.
+    if (lane === 'bulk' || lane === 'bulk_solo') return false;
     const latestMs = performance.now() - this.#options.unavailableAfterMs;
     return lane === 'solo' ? this.#sidecarSeenMs < latestMs : !this.ready() && this.#workerSeenMs < latestMs;
   }
@@ -277,10 +293,20 @@ export class SidecarPool {
     for (const session of [...this.#sessions.values()]) session.tick();
     if (this.ready()) this.#workerSeenMs = performance.now();
     if (this.#view.answers) this.#sidecarSeenMs = performance.now();
+    this.#leaveCluster();
     for (const lane of ['shared', 'solo'] as const) {
       if (this.#unavailable(lane)) for (const run of this.#waiting[lane]) run.fail(engineUnavailable());
     }
     this.#look();
+  }
+
+  #leaveCluster(): void {
+    for (const lane of ['bulk', 'bulk_solo'] as const) {
+      if (this.#isThere(lane)) continue;
+      const waiting = [...this.#waiting[lane]];
+      this.#waiting[lane].clear();
+      for (const run of waiting) this.#place(run);
+    }
   }
 
   #look(): void {
@@ -303,17 +329,17 @@ export class SidecarPool {
       if (session !== undefined) {
         if (state === WorkerState.WORKER_STATE_DRAINING) session.draining = true;
       } else if (state === WorkerState.WORKER_STATE_READY && now >= (this.#notBefore.get(address) ?? 0)) {
-        this.#openSession(address, lane === WorkerLane.LANE_SOLO);
+        this.#openSession(address, laneOf(lane));
       }
     }
   }
 
-  #openSession(address: string, isSolo: boolean): void {
+  #openSession(address: string, lane: Lane): void {
     const session = new WorkerSession(
       this.#sessionDeps,
-      { address, isSolo },
+      { address, lane },
       {
-        onRoom: () => this.#pump(isSolo ? 'solo' : 'shared'),
+        onRoom: () => this.#pump(lane),
         onReturned: (run) => this.#takeBack(run),
         onLost: () => {
           if (this.#sessions.get(address) === session) this.#sessions.delete(address);
@@ -329,7 +355,7 @@ export class SidecarPool {
 
   #takeBack(run: SidecarRun): void {
     // That somebody else was faster at a solo worker says nothing against the run.
-    if (this.#laneOf(run) === 'shared') run.returns += 1;
+    if (!isSolo(this.#laneOf(run))) run.returns += 1;
     if (run.returns > returnMax) {
       run.fail(engineUnavailable());
       return;

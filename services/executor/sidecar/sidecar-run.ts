@@ -4,6 +4,7 @@ import type { ProgramDefinition, Result, Step } from '@signet/proto/gen/signet/s
 import type { LmEndpoint } from '../engine/engine.ts';
 import type { LmCalls, LmCompletion } from '../lm/language-model.ts';
 import type { Tool } from '../tool/tool.ts';
+import type { Lane } from './lane.ts';
 
 const timerMsMax = 2 ** 31 - 1;
 // Given as a reason: without one each abort makes a DOMException with its stack.
@@ -28,6 +29,8 @@ export type SidecarRunInput = {
   readonly tools: ReadonlyMap<string, Tool>;
   /** True to keep it away from all other runs. */
   readonly alone: boolean;
+  /** True to run it on a cluster if the sidecars have one; absent means false. */
+  readonly isBulk?: boolean | undefined;
 };
 
 /** What surrounds one run. */
@@ -54,7 +57,7 @@ export type SidecarRunResult = {
   /** Milliseconds that it waited for a place. */
   readonly queueMs: number;
   readonly worker: string;
-  readonly lane: 'shared' | 'solo';
+  readonly lane: Lane;
 };
 
 /** A run from being asked for to its end. It ends once: well, badly, by its caller or by its deadline. */
@@ -127,7 +130,7 @@ export class SidecarRun {
     this.#completionTokens += completion.completionTokens;
   }
 
-  succeed(result: Result, worker: string, lane: 'shared' | 'solo'): void {
+  succeed(result: Result, worker: string, lane: Lane): void {
     // An abort costs more than the rest of the end; only what is still asked has to hear of it.
     if (!this.#end(this.lmCallsUnderWay > 0)) return;
     this.#resolve({

@@ -5,6 +5,7 @@ import { fromServiceError } from '@signet/kit/grpc/status.ts';
 import {
   type CompileProgramResponse,
   type DescribeModuleResponse,
+  type EndOptimizationResponse,
   type GetPoolResponse,
   type ParseCompletionRequest,
   type ParseCompletionResponse,
@@ -14,6 +15,7 @@ import {
   type RenderPromptRequest,
   type RenderPromptResponse,
   SidecarServiceClient,
+  type StartOptimizationResponse,
 } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 
 type Callback<T> = (error: ServiceError | null, response: T) => void;
@@ -83,6 +85,27 @@ export class SupervisorClient {
   query(request: QueryRequest, ctx: SupervisorCallContext): Promise<QueryResponse> {
     const options = { deadline: ctx.deadlineMs };
     return call(ctx, (done: Callback<QueryResponse>) => this.#client.query(request, this.#metadata, options, done));
+  }
+
+  /** Starts a process of its own for a job; one of the same job that is there already is ended. QUEUE_FULL if it takes no more. */
+  async startOptimization(job: string, ctx: SupervisorCallContext): Promise<StartOptimizationResponse> {
+    const options = { deadline: ctx.deadlineMs };
+    try {
+      return await call(ctx, (done: Callback<StartOptimizationResponse>) =>
+        this.#client.startOptimization({ job, memoryBytes: 0n }, this.#metadata, options, done),
+      );
+    } catch (error) {
+      const { code } = ((error as AppError).cause ?? {}) as Partial<ServiceError>;
+      if (code !== status.RESOURCE_EXHAUSTED) throw error;
+      throw new AppError('QUEUE_FULL', 'The sidecar runs as many optimizers as it takes', { cause: error });
+    }
+  }
+
+  /** Ends the process of a job by force. */
+  async endOptimization(job: string, deadlineMs: number): Promise<void> {
+    await call({ deadlineMs }, (done: Callback<EndOptimizationResponse>) =>
+      this.#client.endOptimization({ job }, this.#metadata, { deadline: deadlineMs }, done),
+    );
   }
 
   close(): void {

@@ -22,6 +22,7 @@ import type { ToolCaller } from '../tool/call-tool.ts';
 import { answerLmCall } from './answer-lm-call.ts';
 import { answerToolCall } from './answer-tool-call.ts';
 import { FrameOutbox } from './frame-outbox.ts';
+import { isSolo, type Lane } from './lane.ts';
 import { isReturned, loseRun, runFailure } from './run-failure.ts';
 import type { SidecarRun } from './sidecar-run.ts';
 
@@ -57,8 +58,7 @@ export type WorkerSessionEvents = {
 export class WorkerSession {
   /** `host:port`. */
   readonly address: string;
-  /** True if it takes one run at a time. */
-  readonly isSolo: boolean;
+  readonly lane: Lane;
   /** The worker, once it has said who it is. */
   worker: Ready | undefined;
   /** True while nothing new may be sent. */
@@ -78,10 +78,10 @@ export class WorkerSession {
   #over = false;
   #isRetiring = false;
 
-  constructor(deps: WorkerSessionDeps, at: { address: string; isSolo: boolean }, events: WorkerSessionEvents) {
+  constructor(deps: WorkerSessionDeps, at: { address: string; lane: Lane }, events: WorkerSessionEvents) {
     const { address } = at;
     this.address = address;
-    this.isSolo = at.isSolo;
+    this.lane = at.lane;
     this.#deps = deps;
     this.#events = events;
     this.#client = new SidecarServiceClient(address, credentials.createInsecure(), {
@@ -94,6 +94,16 @@ export class WorkerSession {
     this.#stream.on('error', (error) => this.#lose(error.message));
     this.#stream.on('end', () => this.#lose('the worker ended the session'));
     this.#send({ $case: 'hello', value: { executor: deps.executor } });
+  }
+
+  /** True if it takes one run at a time. */
+  get isSolo(): boolean {
+    return isSolo(this.lane);
+  }
+
+  /** True if it is there and stays. */
+  get isReady(): boolean {
+    return this.worker !== undefined && !this.draining;
   }
 
   /** Runs that the worker has, those included whose callers have gone. */
@@ -188,7 +198,7 @@ export class WorkerSession {
         this.#step(kind.value);
         return;
       case 'result':
-        this.#finish(kind.value.run)?.succeed(kind.value, this.worker?.worker ?? '', this.isSolo ? 'solo' : 'shared');
+        this.#finish(kind.value.run)?.succeed(kind.value, this.worker?.worker ?? '', this.lane);
         this.#leaveIfDone();
         return;
       case 'error':

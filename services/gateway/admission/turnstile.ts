@@ -51,18 +51,24 @@ export class Turnstile {
     return Math.floor(this.#bound);
   }
 
+  /** Whether there is a place for a call of a caller, now. */
+  hasPlace(caller: string, sizeBytes: number): boolean {
+    const bound = this.bound;
+    if (this.#calls >= bound) return false;
+    if (this.#calls > 0 && this.#bytes + sizeBytes > this.#bytesMax) return false;
+    const unreserved = bound - Math.floor(bound * reservedShare);
+    if (this.#calls < unreserved) return true;
+    const mine = this.#held.get(caller) ?? 0;
+    const callers = this.#held.size + (mine === 0 ? 1 : 0);
+    return mine < bound / Math.max(callers, 2);
+  }
+
   /** Lets a call of a caller in, undefined if there is no place for it. A call without others is let in whatever its size. */
   enter(caller: string, sizeBytes: number): Leave | undefined {
-    const bound = this.bound;
-    const mine = this.#held.get(caller) ?? 0;
-    if (this.#calls >= bound) return undefined;
-    if (this.#calls > 0 && this.#bytes + sizeBytes > this.#bytesMax) return undefined;
-    const callers = this.#held.size + (mine === 0 ? 1 : 0);
-    const unreserved = bound - Math.floor(bound * reservedShare);
-    if (this.#calls >= unreserved && mine >= bound / Math.max(callers, 2)) return undefined;
+    if (!this.hasPlace(caller, sizeBytes)) return undefined;
     this.#calls++;
     this.#bytes += sizeBytes;
-    this.#held.set(caller, mine + 1);
+    this.#held.set(caller, (this.#held.get(caller) ?? 0) + 1);
     let isIn = true;
     return () => {
       if (!isIn) return;

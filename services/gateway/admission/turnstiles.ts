@@ -1,9 +1,16 @@
 import type { Meter } from '@opentelemetry/api';
+import { createSummedCounter } from '@signet/kit/telemetry/summed-counter.ts';
 import type { Contract, PublicMethod } from '../contract/public-methods.ts';
 import { Turnstile } from './turnstile.ts';
 
 /** Methods that hold an engine for as long as they last; all others are short, or wait at no cost to speak of. */
-const runMethods: ReadonlySet<string> = new Set(['ExecuteProgram', 'StreamProgram', 'ExecuteModule', 'QuickExecute']);
+const runMethods: ReadonlySet<string> = new Set([
+  'ExecuteProgram',
+  'StreamProgram',
+  'RunProgram',
+  'ExecuteModule',
+  'QuickExecute',
+]);
 
 /** Calls besides runs that may be under way at once. */
 const otherMax = 2_000;
@@ -18,6 +25,8 @@ export type Turnstiles = {
   of(method: Pick<PublicMethod, 'name'>): Turnstile;
   /** That of an HTTP request, before its route is known. */
   ofUrl(url: string): Turnstile;
+  /** True for the place of runs, which hold an engine; their requests are refused before they are parsed. */
+  isRun(turnstile: Turnstile): boolean;
   /** Counts a call that found no place. */
   refused(turnstile: Turnstile): void;
   /** Ends the look at how this process keeps up. */
@@ -43,7 +52,7 @@ export function createTurnstiles(meter: Meter, contract: Contract, runMax: numbe
     .addCallback((result) => {
       for (const [turnstile, labels] of named) result.observe(turnstile.bound, labels);
     });
-  const refusals = meter.createCounter('signet.gateway.refused.count', {
+  const refusals = createSummedCounter(meter, 'signet.gateway.refused.count', {
     description: 'Calls refused for want of a place, before anything of them was read',
   });
   let dueMs = performance.now() + lookEveryMs;
@@ -61,6 +70,7 @@ export function createTurnstiles(meter: Meter, contract: Contract, runMax: numbe
       const colon = path.lastIndexOf(':');
       return colon >= 0 && verbs.has(path.slice(colon + 1)) ? runs : others;
     },
+    isRun: (turnstile) => turnstile === runs,
     refused(turnstile) {
       refusals.add(1, turnstile === runs ? named[0][1] : named[1][1]);
     },

@@ -1,10 +1,12 @@
 import {
   createFileRegistry,
   type DescExtension,
+  type DescField,
   type DescMethod,
   type FileRegistry,
   fromBinary,
   getOption,
+  ScalarType,
 } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { invariant } from '@signet/kit/error/app-error.ts';
@@ -16,8 +18,10 @@ export type HttpBinding = {
   readonly httpMethod: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Such as `/v1/programs/{program}:execute`. */
   readonly template: string;
-  /** True if the body is the request message; only `*` and none are known. */
+  /** True if the body is the request message, as `*` says. */
   readonly hasBody: boolean;
+  /** The field that each piece of a streamed body fills: a line of JSON where it is a message, raw bytes otherwise. */
+  readonly bodyField: DescField | undefined;
 };
 
 /** A method that callers may call. */
@@ -29,7 +33,12 @@ export type PublicMethod = {
   readonly name: string;
   readonly owner: Owner;
   readonly desc: DescMethod;
+  /** True if its answers are a stream. */
   readonly streams: boolean;
+  /** True if its requests are a stream. */
+  readonly takesStream: boolean;
+  /** True if its answers are the pieces of a file. */
+  readonly isDownload: boolean;
   /** True if it changes nothing, by being served as GET: it may be asked of another replica. */
   readonly isRead: boolean;
   readonly bindings: readonly HttpBinding[];
@@ -49,18 +58,17 @@ export function loadContract(): Contract {
     const owner = owners[type.typeName];
     invariant(owner !== undefined, `${type.typeName} has no owner`);
     for (const desc of type.methods) {
-      invariant(
-        desc.methodKind === 'unary' || desc.methodKind === 'server_streaming',
-        `${desc.name} is of a kind that cannot be forwarded`,
-      );
       const bindings = bindingsOf(desc, http);
+      const streams = desc.methodKind === 'server_streaming' || desc.methodKind === 'bidi_streaming';
       methods.push({
         path: `/${type.typeName}/${desc.name}`,
         service: type.typeName,
         name: desc.name,
         owner,
         desc,
-        streams: desc.methodKind === 'server_streaming',
+        streams,
+        takesStream: desc.methodKind === 'client_streaming' || desc.methodKind === 'bidi_streaming',
+        isDownload: streams && desc.output.typeName === 'google.api.HttpBody',
         isRead: bindings[0]?.httpMethod === 'GET',
         bindings,
       });
@@ -88,7 +96,20 @@ function bindingsOf(desc: DescMethod, extension: DescExtension): HttpBinding[] {
       httpMethod !== undefined && typeof one.pattern.value === 'string',
       `${desc.name} has a known HTTP method`,
     );
-    invariant(one.body === '' || one.body === '*', `${desc.name} has the body * or none`);
-    return { httpMethod, template: one.pattern.value, hasBody: one.body === '*' };
+    const bodyField = bodyFieldOf(desc, one.body);
+    return { httpMethod, template: one.pattern.value, hasBody: one.body === '*', bodyField };
   });
+}
+
+function bodyFieldOf(desc: DescMethod, body: string): DescField | undefined {
+  if (desc.methodKind === 'unary' || desc.methodKind === 'server_streaming') {
+    invariant(body === '' || body === '*', `${desc.name} has the body * or none`);
+    return undefined;
+  }
+  const field = desc.input.fields.find(({ name }) => name === body);
+  invariant(
+    field?.fieldKind === 'message' || (field?.fieldKind === 'scalar' && field.scalar === ScalarType.BYTES),
+    `${desc.name} has a message or bytes as its body`,
+  );
+  return field;
 }

@@ -33,7 +33,8 @@ export type ForwardDeps = {
 /** The part of a grpc-js server call that admission needs. */
 type IncomingCall = {
   readonly metadata: Metadata;
-  readonly request: Buffer;
+  /** Absent where requests are streamed. */
+  readonly request?: Buffer;
   getDeadline(): Date | number;
   getPeer(): string;
 };
@@ -63,6 +64,11 @@ export class ForwardedExchange {
     this.trace = context;
   }
 
+  /** Who serves the method. */
+  get owner(): Owner {
+    return this.method.owner;
+  }
+
   /** Lets the caller in or throws; the key is looked at before the message. */
   async admit(): Promise<Admitted> {
     const admitted = await admit(this.deps.admission, {
@@ -71,7 +77,8 @@ export class ForwardedExchange {
       path: this.method.path,
       trace: this.trace,
     });
-    if (this.call.request.length > messageLimitBytes) throw tooLarge(this.call.request.length);
+    const sizeBytes = this.call.request?.length ?? 0;
+    if (sizeBytes > messageLimitBytes) throw tooLarge(sizeBytes);
     return admitted;
   }
 
@@ -82,7 +89,7 @@ export class ForwardedExchange {
       path: this.method.path,
       isRead: this.method.isRead,
       message,
-      deadlineMs: Number.isFinite(deadline) ? deadline : Date.now() + defaultTimeoutMs(this.method.owner),
+      deadlineMs: Number.isFinite(deadline) ? deadline : Date.now() + defaultTimeoutMs(this.method),
       principal: admitted.principal,
       trace: this.trace,
       metadata: { prefer: this.header('prefer'), 'signet-payload': this.header('signet-payload') },

@@ -35,7 +35,11 @@ describe('the gRPC door', () => {
     'forwards %s',
     async (path, method) => {
       const identity = (bytes: Buffer): Buffer => bytes;
-      if (method.streams) {
+      if (method.takesStream) {
+        const stream = client.makeBidiStreamRequest(path, identity, identity, metadataOf({}));
+        stream.end();
+        for await (const _ of stream);
+      } else if (method.streams) {
         const stream = client.makeServerStreamRequest(path, identity, identity, Buffer.alloc(0), metadataOf({}));
         for await (const _ of stream);
       } else {

@@ -3,6 +3,8 @@ import {
   type MethodDefinition,
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
+  type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type ServiceDefinition,
@@ -20,6 +22,8 @@ import type { HealthImplementation } from 'grpc-health-check';
 import { type Leave, noPlace } from '../admission/turnstile.ts';
 import type { Contract, PublicMethod } from '../contract/public-methods.ts';
 import { type ForwardDeps, ForwardedExchange } from './forward.ts';
+import { shortDetails } from './short-details.ts';
+import { forwardStreamed } from './streamed-call.ts';
 import type { AnswerHeaders, UpstreamFailure } from './upstream.ts';
 
 /** The public gRPC door. */
@@ -43,16 +47,14 @@ export function createGrpcDoor(deps: ForwardDeps, contract: Contract, health: He
     for (const method of contract.methods.filter((one) => one.service === service)) {
       definitions[method.name] = {
         path: method.path,
-        requestStream: false,
+        requestStream: method.takesStream,
         responseStream: method.streams,
         requestSerialize: identity,
         requestDeserialize: identity,
         responseSerialize: identity,
         responseDeserialize: identity,
       };
-      handlers[method.name] = method.streams
-        ? streamHandler(deps, method, durations)
-        : unaryHandler(deps, method, durations);
+      handlers[method.name] = handlerOf(deps, method, durations);
     }
     server.addService(definitions as ServiceDefinition, handlers);
   }
@@ -75,13 +77,19 @@ export function createGrpcDoor(deps: ForwardDeps, contract: Contract, health: He
   };
 }
 
+function handlerOf(deps: ForwardDeps, method: PublicMethod, durations: RpcDurations) {
+  if (method.takesStream)
+    return method.streams ? duplexHandler(deps, method, durations) : gatheringHandler(deps, method, durations);
+  return method.streams ? streamHandler(deps, method, durations) : unaryHandler(deps, method, durations);
+}
+
 function unaryHandler(deps: ForwardDeps, method: PublicMethod, durations: RpcDurations) {
   return (
     call: ServerUnaryCall<Buffer, Buffer>,
     callback: (error: Partial<StatusObject> | null, bytes?: Buffer) => void,
   ) => {
     const leave = enter(deps, method, call, durations);
-    if (leave === undefined) return callback(toStatusObject(noPlace()));
+    if (leave === undefined) return callback(noPlaceStatus());
     const exchange = new ForwardedExchange(deps, method, call, durations, leave);
     const fail = (thrown: unknown): void => {
       exchange.end(thrown);
@@ -110,7 +118,7 @@ function unaryHandler(deps: ForwardDeps, method: PublicMethod, durations: RpcDur
 function streamHandler(deps: ForwardDeps, method: PublicMethod, durations: RpcDurations) {
   return (call: ServerWritableStream<Buffer, Buffer>): void => {
     const leave = enter(deps, method, call, durations);
-    if (leave === undefined) return void call.emit('error', toStatusObject(noPlace()));
+    if (leave === undefined) return void call.emit('error', noPlaceStatus());
     const exchange = new ForwardedExchange(deps, method, call, durations, leave);
     const fail = (thrown: unknown): void => {
       exchange.end(thrown);
@@ -145,21 +153,85 @@ function streamHandler(deps: ForwardDeps, method: PublicMethod, durations: RpcDu
   };
 }
 
+function gatheringHandler(deps: ForwardDeps, method: PublicMethod, durations: RpcDurations) {
+  return (
+    call: ServerReadableStream<Buffer, Buffer>,
+    callback: (error: Partial<StatusObject> | null, bytes?: Buffer) => void,
+  ) => {
+    const leave = enter(deps, method, call, durations);
+    if (leave === undefined) return callback(toStatusObject(noPlace()));
+    const exchange = new ForwardedExchange(deps, method, call, durations, leave);
+    let answer: Buffer | undefined;
+    let metadata: Metadata | undefined;
+    void forwardStreamed(deps, exchange, call, {
+      headers(headers) {
+        metadata = answerMetadata(headers);
+      },
+      message(bytes) {
+        answer = bytes;
+        return true;
+      },
+      drained() {},
+      end(failure) {
+        if (failure !== undefined) return callback(statusOf(failure));
+        if (answer === undefined) return callback(toStatusObject(new AppError('INTERNAL', 'The owner gave no answer')));
+        if (metadata !== undefined) call.sendMetadata(metadata);
+        callback(null, answer);
+      },
+      fail: (thrown) => callback(toStatusObject(thrown)),
+    });
+  };
+}
+
+function duplexHandler(deps: ForwardDeps, method: PublicMethod, durations: RpcDurations) {
+  return (call: ServerDuplexStream<Buffer, Buffer>): void => {
+    const leave = enter(deps, method, call, durations);
+    if (leave === undefined) return void call.emit('error', toStatusObject(noPlace()));
+    const exchange = new ForwardedExchange(deps, method, call, durations, leave);
+    void forwardStreamed(deps, exchange, call, {
+      headers(headers) {
+        const metadata = answerMetadata(headers);
+        if (metadata !== undefined) call.sendMetadata(metadata);
+      },
+      message: (bytes) => call.write(bytes),
+      drained: (listener) => void call.on('drain', listener),
+      end(failure) {
+        if (failure === undefined) call.end();
+        else call.emit('error', statusOf(failure));
+      },
+      fail: (thrown) => void call.emit('error', toStatusObject(thrown)),
+    });
+  };
+}
+
 // Before the key is looked at, and before a span is begun.
 function enter(
   deps: ForwardDeps,
   method: PublicMethod,
-  call: Pick<ServerUnaryCall<Buffer, Buffer>, 'metadata' | 'request' | 'getPeer'>,
+  call: Pick<ServerUnaryCall<Buffer, Buffer>, 'metadata' | 'getPeer'> & { readonly request?: Buffer },
   durations: RpcDurations,
 ): Leave | undefined {
   const turnstile = deps.turnstiles.of(method);
   const caller = call.metadata.get('authorization')[0]?.toString() ?? call.getPeer();
-  const leave = turnstile.enter(caller, call.request.length);
+  const leave = turnstile.enter(caller, call.request?.length ?? 0);
   if (leave === undefined) {
     deps.turnstiles.refused(turnstile);
     durations.record(0, method.path.slice(1), noPlace());
   }
   return leave;
+}
+
+// There are few of them, and under load many are sent: each is written once.
+const refusalStatuses = new WeakMap<AppError, StatusObject>();
+
+function noPlaceStatus(): StatusObject {
+  const error = noPlace();
+  let known = refusalStatuses.get(error);
+  if (known === undefined) {
+    known = toStatusObject(error);
+    refusalStatuses.set(error, known);
+  }
+  return known;
 }
 
 // HTTP's own words stay behind; where a resource is to be found is of use to every caller.
@@ -170,12 +242,12 @@ function answerMetadata(headers: AnswerHeaders): Metadata | undefined {
   return metadata;
 }
 
-// A status with details is passed on as it is; what the transport said is put in our words.
+// A status with details is passed on as it is, unless it is too long for some clients; what the transport said is put in our words.
 function statusOf(failure: UpstreamFailure): Partial<StatusObject> {
   const details = failure.raw.metadata?.get('grpc-status-details-bin')[0];
   const { reason } = normalizeError(failure.error);
   if (!Buffer.isBuffer(details) || reason === 'INTERNAL') return toStatusObject(failure.error);
   const metadata = new Metadata();
-  metadata.set('grpc-status-details-bin', details);
+  metadata.set('grpc-status-details-bin', shortDetails(details, failure.raw.details));
   return { code: failure.raw.code, details: failure.raw.details, metadata };
 }

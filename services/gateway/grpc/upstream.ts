@@ -4,11 +4,16 @@ import { encodePrincipal, type Principal } from '@signet/kit/call-context.ts';
 import type { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import { replicaOptions, replicaTarget, tryAgain, wasNeverSent } from '@signet/kit/grpc/replicas.ts';
+import { lastRequestHeader } from '@signet/kit/grpc/request-stream.ts';
 import { channelOptions } from '@signet/kit/grpc/server.ts';
 import { fromServiceError } from '@signet/kit/grpc/status.ts';
 import { endSpan, SpanKind, startSpan } from '@signet/kit/telemetry/span.ts';
 import type { Telemetry } from '@signet/kit/telemetry/telemetry.ts';
 import { traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
+import type { AttachedSession, SessionCall } from './attached-session.ts';
+import type { AttachedSessions } from './attached-sessions.ts';
+import { carefulListener } from './careful-listener.ts';
+import { type DuplexHandle, openDuplex } from './duplex.ts';
 
 /** What the gateway needs to call an owner. */
 export type UpstreamDeps = {
@@ -18,6 +23,8 @@ export type UpstreamDeps = {
   readonly owner: string;
   /** `host:port`, or several separated by commas; a name may stand for several replicas, which share the calls. */
   readonly address: string;
+  /** Streams that carry small unary calls, while there are some; absent for an owner that has none. */
+  readonly sessions?: AttachedSessions;
 };
 
 /** One call to be forwarded; the message stays bytes. */
@@ -54,15 +61,20 @@ export type StreamHandle = { cancel: Cancel; pause(): void; resume(): void };
 /** Why a call failed: as our error, and as it came. */
 export type UpstreamFailure = { readonly error: AppError; readonly raw: StatusObject };
 
+/** Hears how a unary call ended, once. */
+export type UnaryDone = (failure: UpstreamFailure | undefined, message: Buffer, headers: AnswerHeaders) => void;
+
 /** A channel to the owner of public services, for bytes. */
 export type Upstream = {
-  unary(
-    call: ForwardedCall,
-    done: (failure: UpstreamFailure | undefined, message: Buffer, headers: AnswerHeaders) => void,
-  ): Cancel;
+  unary(call: ForwardedCall, done: UnaryDone): Cancel;
   stream(call: ForwardedCall, listener: StreamListener): StreamHandle;
+  /** A call whose requests are streamed; the message of `call` is not looked at. */
+  duplex(call: ForwardedCall, listener: StreamListener): DuplexHandle;
   close(): void;
 };
+
+/** A larger request would keep the others of its stream waiting: it goes by itself. */
+const carriedBytesMax = 65_536;
 
 const noHeaders: AnswerHeaders = { httpStatus: undefined, location: undefined };
 
@@ -94,31 +106,52 @@ export function createUpstream(deps: UpstreamDeps): Upstream {
     upstream.startRead();
   };
 
+  const carry = (session: AttachedSession, call: ForwardedCall, done: UnaryDone): Cancel => {
+    const { span, context } = startSpan(deps.telemetry.tracer, call.path.slice(1), call.trace, SpanKind.CLIENT);
+    return session.call(carriedCall(call, traceparentOf(context)), (outcome) => {
+      if (outcome.ok) {
+        endSpan(span);
+        const { httpStatus, location } = outcome;
+        done(undefined, outcome.response, { httpStatus: httpStatus || undefined, location: location || undefined });
+        return;
+      }
+      const failure = failureOf(outcome.raw, deps.owner, false)!;
+      endSpan(span, failure.error);
+      done(failure, noBytes, noHeaders);
+    });
+  };
+  const unaryAlone = (call: ForwardedCall, done: UnaryDone): Cancel =>
+    repeatedly(call, (hand) => {
+      const { span, metadata, upstream } = begin(call);
+      let headers = noHeaders;
+      let answer: Buffer | undefined;
+      upstream.start(metadata, {
+        onReceiveMetadata(received) {
+          headers = readHeaders(received);
+        },
+        onReceiveMessage(bytes: Buffer) {
+          answer = bytes;
+        },
+        onReceiveStatus(raw) {
+          const failure = failureOf(raw, deps.owner, answer !== undefined);
+          endSpan(span, failure?.error);
+          if (answer === undefined && hand.again(failure)) return;
+          done(failure, answer ?? noBytes, headers);
+        },
+      });
+      send(upstream, call.message);
+      return upstream;
+    }).cancel;
+
   return {
     unary(call, done) {
-      return repeatedly(call, (hand) => {
-        const { span, metadata, upstream } = begin(call);
-        let headers = noHeaders;
-        let answer: Buffer | undefined;
-        upstream.start(metadata, {
-          onReceiveMetadata(received) {
-            headers = readHeaders(received);
-          },
-          onReceiveMessage(bytes: Buffer) {
-            answer = bytes;
-          },
-          onReceiveStatus(raw) {
-            const failure = failureOf(raw, deps.owner, answer !== undefined);
-            endSpan(span, failure?.error);
-            if (answer === undefined && hand.again(failure)) return;
-            done(failure, answer ?? noBytes, headers);
-          },
-        });
-        send(upstream, call.message);
-        return upstream;
-      }).cancel;
+      // What is read may be large, and may be asked of another replica: it goes by itself, too.
+      const isSmall = !call.isRead && call.message.length <= carriedBytesMax;
+      const session = isSmall ? deps.sessions?.next() : undefined;
+      return session === undefined ? unaryAlone(call, done) : carry(session, call, done);
     },
-    stream(call, listener) {
+    stream(call, given) {
+      const listener = carefulListener(given, () => attempt.cancel());
       let paused = false;
       let readDue = false;
       let isTold = false;
@@ -153,13 +186,35 @@ export function createUpstream(deps: UpstreamDeps): Upstream {
         },
       };
     },
+    duplex(call, listener) {
+      const { span, metadata, upstream } = begin(call);
+      metadata.set(lastRequestHeader.name, lastRequestHeader.value);
+      const told = (failure: UpstreamFailure | undefined) => {
+        endSpan(span, failure?.error);
+        return failure;
+      };
+      const failed = (raw: StatusObject) => told(failureOf(raw, deps.owner, true));
+      const careful = carefulListener(listener, () => handle.cancel());
+      const handle = openDuplex({ upstream, metadata, readHeaders, failureOf: failed }, careful);
+      return handle;
+    },
     close() {
+      deps.sessions?.close();
       channel.close();
     },
   };
 }
 
 const noBytes = Buffer.alloc(0);
+
+function carriedCall(call: ForwardedCall, traceparent: string): SessionCall {
+  const { path, message, deadlineMs, metadata } = call;
+  return {
+    ...{ path, request: message, deadlineMs, traceparent, principal: principalText(call.principal) },
+    prefer: metadata.prefer ?? '',
+    payload: metadata['signet-payload'] ?? '',
+  };
+}
 
 type Attempt = ReturnType<Channel['createCall']>;
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { DescField } from '@bufbuild/protobuf';
 import type { Context, Span } from '@opentelemetry/api';
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
@@ -10,10 +11,14 @@ import { rateHeaders } from '../admission/rate-limit.ts';
 import { defaultTimeoutMs } from '../contract/owners.ts';
 import { type ForwardDeps, hear, noteCall } from '../grpc/forward.ts';
 import type { ForwardedCall } from '../grpc/upstream.ts';
+import { mediaTypeOf } from './request-message.ts';
 import type { Match } from './routes.ts';
 
 /** The longest that X-Timeout-Ms may ask for: six hours. */
 const timeoutMaxMs = 21_600_000;
+
+/** What bodies of one JSON object a line are called. */
+const jsonLinesTypes = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/x-jsonlines'];
 
 /** Headers of every answer: nothing of ours is a page that others may frame, sniff or cache. */
 const safeHeaders = {
@@ -26,6 +31,7 @@ const safeHeaders = {
 /** One HTTP request on its way through: its span, its clock, its headers, its log line. */
 export class HttpExchange {
   readonly request: IncomingMessage;
+  readonly response: ServerResponse;
   readonly path: string;
   readonly query: string;
   /** Headers of the answer, lower-case. */
@@ -51,6 +57,7 @@ export class HttpExchange {
     this.deps = deps;
     this.durations = durations;
     this.request = request;
+    this.response = response;
     const question = url.indexOf('?');
     this.path = question < 0 ? url : url.slice(0, question);
     this.query = question < 0 ? '' : url.slice(question + 1);
@@ -86,7 +93,7 @@ export class HttpExchange {
   /** The call as it goes to the owner of the matched method. */
   forwarded(message: Buffer): ForwardedCall {
     const { method } = this.match!.route;
-    const timeoutMs = readTimeoutMs(single(this.request.headers['x-timeout-ms'])) ?? defaultTimeoutMs(method.owner);
+    const timeoutMs = readTimeoutMs(single(this.request.headers['x-timeout-ms'])) ?? defaultTimeoutMs(method);
     return {
       path: method.path,
       isRead: method.isRead,
@@ -132,14 +139,15 @@ export class HttpExchange {
     response.end(this.request.method === 'HEAD' ? undefined : body);
   }
 
-  /** Throws UNSUPPORTED_MEDIA_TYPE unless the body, if there is one, is plain JSON. */
+  /** Throws UNSUPPORTED_MEDIA_TYPE unless the body, if there is one, is plain JSON, or what a streamed body is to be. */
   checkMediaType(): undefined {
     const { headers } = this.request;
     const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
     if (!hasBody) return undefined;
-    const type = (headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase();
-    if (type !== 'application/json') {
-      throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json', {
+    const type = mediaTypeOf(headers);
+    const taken = mediaTypesFor(this.match?.route.binding.bodyField);
+    if (taken !== undefined && !taken.includes(type)) {
+      throw new AppError('UNSUPPORTED_MEDIA_TYPE', `The body must be ${taken[0]}`, {
         metadata: { content_type: type.slice(0, 100) },
       });
     }
@@ -181,6 +189,12 @@ export class HttpExchange {
     // By the conventions a refusal is the caller's error, not the server's.
     endSpan(this.span, status >= 500 ? this.failure : undefined);
   }
+}
+
+// Undefined where the owner says what it takes: a raw body may be anything.
+function mediaTypesFor(field: DescField | undefined): readonly string[] | undefined {
+  if (field === undefined) return ['application/json'];
+  return field.fieldKind === 'message' ? jsonLinesTypes : undefined;
 }
 
 function readTimeoutMs(header: string | undefined): number | undefined {

@@ -17,7 +17,7 @@ function fieldPathInJson(desc: DescMessage, written: JsonObject, path: string): 
   let made = '';
   let rest = path;
   while (message !== undefined) {
-    const match = /^([a-z][a-z0-9_]*)((?:\[\d+\])*)(\.(?=.)|$)/.exec(rest);
+    const match = /^([a-z][a-z0-9_]*)((?:\[(?:\d+|"(?:[^"\\]|\\.)*")\])*)(\.(?=.)|$)/.exec(rest);
     const field: DescMessage['fields'][number] | undefined = message.fields.find((one) => one.name === match?.[1]);
     if (match === null || field === undefined) break;
     const name: string =

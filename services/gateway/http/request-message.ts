@@ -35,22 +35,36 @@ export function readRequestMessage(request: HttpRequest): RequestMessage {
   const faults = new Faults();
   const body = readBody(request.body, route.binding.hasBody);
   // With a body of `*` nothing is left for the query.
-  const taken = route.binding.hasBody ? desc.fields.map((field) => field.name) : route.variables;
+  const { hasBody, bodyField } = route.binding;
+  const besides = bodyField === undefined ? route.variables : [...route.variables, bodyField.name];
+  const taken = hasBody ? desc.fields.map((field) => field.name) : besides;
   const query = readQuery(desc, request.query, taken, faults);
   const written = route.binding.hasBody ? body : query;
 
   const writer = messageWriter(desc);
-  const out = new BinaryWriter();
+  const out = takeWriter();
   writeMessage(writer, pathObject(desc, params, written, faults), out, faults);
   writeMessage(writer, written, out, faults);
   const extra = fromHeaders(desc, request.headers, written, faults);
+  if (bodyField?.fieldKind === 'scalar') addContentType(desc, request.headers, written, extra);
   addUpdateMask(desc, route.variables, written, extra);
   if (extra.size > 0) writeMessage(writer, extra, out, faults);
   faults.done();
 
   const made = out.finish();
+  idle = made.length > keptBytesMax ? undefined : out;
   if (made.length > messageLimitBytes) throw tooLarge(made.length);
   return { bytes: Buffer.from(made.buffer, made.byteOffset, made.length), written };
+}
+
+// One writer serves request after request: what it has grown to is not made anew for each. One that was left in the middle is lost.
+let idle: BinaryWriter | undefined;
+const keptBytesMax = 65_536;
+
+function takeWriter(): BinaryWriter {
+  const writer = idle ?? new BinaryWriter();
+  idle = undefined;
+  return writer;
 }
 
 function readBody(body: Buffer | undefined, wanted: boolean): JsonObject {
@@ -118,6 +132,18 @@ function fromHeaders(
   return extra;
 }
 
+// What a raw body holds is told by its own header, unless the caller says otherwise.
+function addContentType(
+  desc: DescMessage,
+  headers: IncomingHttpHeaders,
+  written: JsonObject,
+  extra: Map<string, JsonValue>,
+): void {
+  const field = fieldNamed(desc, 'content_type');
+  if (field === undefined || spelling(written, field) !== undefined) return;
+  extra.set('content_type', mediaTypeOf(headers));
+}
+
 // `"abc"`, `W/"abc"` and the bare form; `*` asks for no comparison of contents.
 function readEtag(header: string | undefined, faults: Faults): string | undefined {
   if (header === undefined || header.trim() === '*') return undefined;
@@ -156,6 +182,11 @@ export function spelling(written: JsonObject, field: DescField | undefined): str
 
 function fieldNamed(desc: DescMessage, name: string): DescField | undefined {
   return desc.fields.find((field) => field.name === name);
+}
+
+/** The media type of a body, lower-case and without parameters; empty if none is said. */
+export function mediaTypeOf(headers: IncomingHttpHeaders): string {
+  return (headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase();
 }
 
 function single(header: string | string[] | undefined): string | undefined {

@@ -6,11 +6,15 @@ import { createHttpDurations, type HttpDurations } from '@signet/kit/telemetry/c
 import Fastify, { type FastifyHttpOptions, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Contract } from '../contract/public-methods.ts';
 import type { ForwardDeps } from '../grpc/forward.ts';
+import { guardArrival, mayTakeLong } from './arrival.ts';
+import { EarlyRefusals } from './early-refusal.ts';
 import { HttpExchange } from './exchange.ts';
 import { refuse, refuseConnection } from './refusal.ts';
 import { createMatcher, type Matcher, routeNotFound } from './routes.ts';
+import { isSmallCall, type SmallCallSteps, serveSmallCall } from './small-call.ts';
 import type { SystemPages } from './system-pages.ts';
-import { type OpenCall, transcode } from './transcode.ts';
+import { type OpenCall, type TranscodeDeps, transcode } from './transcode.ts';
+import { transcodeStream } from './transcode-stream.ts';
 import { announcedBytes, turnAway } from './turn-away.ts';
 
 /** The public HTTP door. */
@@ -36,8 +40,8 @@ declare module 'fastify' {
 
 const serverOptions = {
   bodyLimit: messageLimitBytes,
-  // Bounds how long a request may take to arrive, not how long it may run.
-  requestTimeout: 30_000,
+  // Node's own bound knows no exceptions, and a streamed body may take hours: `guardArrival` bounds the others.
+  requestTimeout: 0,
   keepAliveTimeout: 65_000,
   http: { headersTimeout: 10_000, maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 2000 },
   exposeHeadRoutes: false,
@@ -46,6 +50,9 @@ const serverOptions = {
   rewriteUrl: () => '/',
   clientErrorHandler: refuseConnection,
 } satisfies FastifyHttpOptions<Server>;
+
+/** Milliseconds that a request may take to arrive; how long it may run is another matter. */
+const arrivalMs = 30_000;
 
 /** Connections that may wait to be taken: callers come in crowds. */
 const backlogMax = 4_096;
@@ -61,7 +68,16 @@ export function createHttpDoor(deps: HttpDoorDeps, contract: Contract): HttpDoor
   const matcher = createMatcher(contract.methods);
   const durations = createHttpDurations(deps.telemetry.meter);
   const open = new Set<OpenCall>();
-  const serverFactory = (handler: RequestListener): Server => openServer(turned(deps, durations, handler));
+  const small: SmallCallSteps = {
+    enter: (exchange) => enter(deps, matcher, exchange),
+    pass: (exchange, body) => transcode({ ...deps, open }, exchange, body, exchange.response),
+    guard: (request) => guardArrival(request, arrivalMs),
+  };
+  const serveRun: RequestListener = (request, response) => {
+    const exchange = new HttpExchange(deps, durations, request, response, request.url ?? '');
+    serveSmallCall(small, exchange, response);
+  };
+  const serverFactory = (handler: RequestListener): Server => openServer(turned(deps, durations, handler, serveRun));
   const app = Fastify({ ...serverOptions, serverFactory });
   app.decorateRequest('exchange', undefined);
   app.removeAllContentTypeParsers();
@@ -72,9 +88,14 @@ export function createHttpDoor(deps: HttpDoorDeps, contract: Contract): HttpDoor
     return request.exchange;
   };
   app.addHook('onRequest', (request, reply, done) => {
-    const later = enter(deps, matcher, exchangeOf(request, reply));
-    if (later === undefined) done();
-    else later.then(() => done(), done);
+    const exchange = exchangeOf(request, reply);
+    const go = (): void => {
+      if (exchange.match?.route.method.takesStream === true) takeStream({ ...deps, open }, exchange, reply);
+      else done();
+    };
+    const later = enter(deps, matcher, exchange);
+    if (later === undefined) go();
+    else later.then(go, done);
   });
   app.setErrorHandler((error, request, reply) => {
     reply.hijack();
@@ -129,8 +150,16 @@ function openServer(handler: RequestListener): Server {
 }
 
 // Ahead of everything that costs anything. Whoever looks after us is always let in.
-function turned(deps: HttpDoorDeps, durations: HttpDurations, handler: RequestListener): RequestListener {
+function turned(
+  deps: HttpDoorDeps,
+  durations: HttpDurations,
+  handler: RequestListener,
+  serveRun: RequestListener,
+): RequestListener {
+  const { turnstiles, draining } = deps;
+  const early = new EarlyRefusals({ turnstiles, durations, draining, keepAliveMs: serverOptions.keepAliveTimeout });
   return (request, response) => {
+    early.began(request, response);
     const url = request.url ?? '';
     const question = url.indexOf('?');
     if (deps.pages.has(question < 0 ? url : url.slice(0, question))) return handler(request, response);
@@ -139,12 +168,26 @@ function turned(deps: HttpDoorDeps, durations: HttpDurations, handler: RequestLi
     const leave = turnstile.enter(caller, announcedBytes(request));
     if (leave !== undefined) {
       response.once('close', leave);
+      if (turnstiles.isRun(turnstile) && isSmallCall(request)) return serveRun(request, response);
+      guardArrival(request, arrivalMs);
       return handler(request, response);
     }
     deps.turnstiles.refused(turnstile);
     durations.record(0, { method: request.method ?? '', status: 429 });
+    early.refused(request, response);
     turnAway(request, response, deps.draining());
   };
+}
+
+// A body of any length is never gathered: it is read as it comes.
+function takeStream(deps: TranscodeDeps, exchange: HttpExchange, reply: FastifyReply): void {
+  reply.hijack();
+  mayTakeLong(exchange.request);
+  try {
+    transcodeStream(deps, exchange, reply.raw);
+  } catch (error) {
+    refuse(exchange, reply.raw, error);
+  }
 }
 
 // What has to hold before a body is read: a route, a key, a role, a place in the limit, a media type.

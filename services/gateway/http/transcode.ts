@@ -1,13 +1,16 @@
 import type { ServerResponse } from 'node:http';
 import { AppError } from '@signet/kit/error/app-error.ts';
+import { normalizeError } from '@signet/kit/error/normalize.ts';
+import type { JsonObject } from '@signet/signature/json.ts';
 import type { Owner } from '../contract/owners.ts';
-import type { Upstream } from '../grpc/upstream.ts';
+import type { AnswerHeaders, Upstream } from '../grpc/upstream.ts';
 import { messageToJson } from './codec/wire-to-json.ts';
 import { streamEvents } from './event-stream.ts';
 import type { HttpExchange } from './exchange.ts';
 import { violationInJson } from './field-path.ts';
 import { refuse } from './refusal.ts';
-import { type RequestMessage, readRequestMessage } from './request-message.ts';
+import { readRequestMessage } from './request-message.ts';
+import { streamFile } from './stream-file.ts';
 
 /** A call that is under way; `end` answers it with an error that says why. */
 export type OpenCall = { end(error: AppError): void };
@@ -38,10 +41,11 @@ export function transcode(
   const call = exchange.forwarded(message.bytes);
   const upstream = deps.upstreams[method.owner];
   const fail = (error: AppError): void => refuse(exchange, response, error);
-  const translate = (error: AppError): AppError => inCallersWords(error, exchange, message);
+  const translate = inCallersWords(exchange, message.written);
   if (method.streams) {
     const onEnd = (): void => void deps.open.delete(stream);
-    const stream = streamEvents(
+    const pass = method.isDownload ? streamFile : streamEvents;
+    const stream = pass(
       { upstream, heartbeatMs: deps.heartbeatMs, onEnd, refuse: fail, translate },
       exchange,
       call,
@@ -64,16 +68,30 @@ export function transcode(
     exchange.settled();
     if (settled) return;
     if (failure !== undefined) fail(translate(failure.error));
-    else {
-      if (headers.location !== undefined) exchange.headers.location = headers.location;
-      answer(exchange, response, bytes, headers.httpStatus);
-    }
+    else answerOr(fail, () => answerWhole(exchange, response, bytes, headers));
   });
   exchange.onGone(cancel);
 }
 
-function answer(exchange: HttpExchange, response: ServerResponse, bytes: Buffer, httpStatus: string | undefined): void {
+// What an owner says is not ours to trust: an answer that cannot be read ends its call, not the process.
+function answerOr(fail: (error: AppError) => void, answer: () => void): void {
+  try {
+    answer();
+  } catch (error) {
+    fail(normalizeError(error));
+  }
+}
+
+/** Answers with one message, in the status and with the location that its owner told. */
+export function answerWhole(
+  exchange: HttpExchange,
+  response: ServerResponse,
+  bytes: Buffer,
+  told: AnswerHeaders | undefined,
+): void {
   if (response.destroyed) return;
+  const { httpStatus, location } = told ?? {};
+  if (location !== undefined) exchange.headers.location = location;
   const { output } = exchange.match!.route.method.desc;
   if (output.typeName === 'google.protobuf.Empty') {
     response.writeHead(204, exchange.answerHeaders()).end();
@@ -85,9 +103,12 @@ function answer(exchange: HttpExchange, response: ServerResponse, bytes: Buffer,
   exchange.send(response, status, 'application/json; charset=utf-8', json);
 }
 
-function inCallersWords(error: AppError, exchange: HttpExchange, message: RequestMessage): AppError {
-  if (error.fieldViolations.length === 0) return error;
-  const { input } = exchange.match!.route.method.desc;
-  const fieldViolations = error.fieldViolations.map((one) => violationInJson(input, message.written, one));
-  return new AppError(error.reason, error.message, { ...error, fieldViolations, cause: error.cause });
+/** Puts an owner's errors into the spelling of the caller. */
+export function inCallersWords(exchange: HttpExchange, written: JsonObject): (error: AppError) => AppError {
+  return (error) => {
+    if (error.fieldViolations.length === 0) return error;
+    const { input } = exchange.match!.route.method.desc;
+    const fieldViolations = error.fieldViolations.map((one) => violationInJson(input, written, one));
+    return new AppError(error.reason, error.message, { ...error, fieldViolations, cause: error.cause });
+  };
 }

@@ -10,10 +10,16 @@ import { RegistryInternalServiceService } from '@signet/proto/gen/signet/interna
 import { Role } from '@signet/proto/gen/signet/v1/api_key.ts';
 import { ApiKeyServiceService } from '@signet/proto/gen/signet/v1/api_key_service.ts';
 import { AuditServiceService } from '@signet/proto/gen/signet/v1/audit_service.ts';
+import { Batch, BatchExecuteResult } from '@signet/proto/gen/signet/v1/batch.ts';
+import { BatchServiceService } from '@signet/proto/gen/signet/v1/batch_service.ts';
+import { DatasetServiceService } from '@signet/proto/gen/signet/v1/dataset_service.ts';
+import { EvaluationServiceService } from '@signet/proto/gen/signet/v1/evaluation_service.ts';
 import type { ExecutionResult } from '@signet/proto/gen/signet/v1/execution.ts';
 import { ExecutionServiceService } from '@signet/proto/gen/signet/v1/execution_service.ts';
 import { LanguageModelServiceService } from '@signet/proto/gen/signet/v1/language_model_service.ts';
 import { ModuleServiceService } from '@signet/proto/gen/signet/v1/module_service.ts';
+import { OptimizationServiceService } from '@signet/proto/gen/signet/v1/optimization_service.ts';
+import { OptimizerServiceService } from '@signet/proto/gen/signet/v1/optimizer_service.ts';
 import type { Program } from '@signet/proto/gen/signet/v1/program.ts';
 import { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_service.ts';
 import { RuntimeServiceService } from '@signet/proto/gen/signet/v1/runtime_service.ts';
@@ -24,7 +30,7 @@ import type { GatewayConfig } from '../config.ts';
 /** What a call was, as an owner saw it. */
 export type Seen = { readonly method: string; readonly request: Record<string, unknown>; readonly ctx: CallContext };
 
-/** What an owner in a test answers: a message, a stream of them, or a failure. */
+/** What an owner in a test answers: a message, a stream of them, or a failure. Streamed requests come as an async iterable. */
 export type Answer = (request: never, ctx: CallContext) => unknown;
 
 /** A gateway before two real gRPC servers that answer what the test says. */
@@ -79,9 +85,7 @@ export async function startRig(
     const handlers: Record<string, unknown> = {};
     for (const [name, definition] of Object.entries(service)) {
       emptyByPath.set(definition.path, () => definition.responseDeserialize(Buffer.alloc(0)));
-      handlers[name] = definition.responseStream
-        ? streamHandler(answers, seen, definition.path)
-        : unaryHandler(answers, seen, definition.path);
+      handlers[name] = handlerOf(definition, answers, seen);
     }
     server.add(service, handlers as Handlers<ServiceDefinition>);
   };
@@ -95,6 +99,11 @@ export async function startRig(
   add(registry, definitions(RegistryInternalServiceService));
   add(executor, definitions(RuntimeServiceService));
   add(executor, definitions(ExecutionServiceService));
+  add(executor, definitions(BatchServiceService));
+  add(registry, definitions(DatasetServiceService));
+  add(registry, definitions(OptimizerServiceService));
+  add(executor, definitions(OptimizationServiceService));
+  add(executor, definitions(EvaluationServiceService));
   const answerKeys = (): void => {
     answers.set('AuthenticateKey', ({ key }: { key: string }) => {
       questions++;
@@ -164,6 +173,10 @@ export function sampleProgram(changes: Partial<Program> = {}): Program {
     optimizationHistory: [],
     dspyProgramId: '',
     errorMessage: '',
+    kind: 1,
+    pipelineSpec: undefined,
+    modules: [],
+    optimizerId: '',
     servingVersion: 0,
     latestVersion: 1,
     labels: {},
@@ -172,6 +185,16 @@ export function sampleProgram(changes: Partial<Program> = {}): Program {
     updateTime: new Date(0),
     ...changes,
   };
+}
+
+/** A batch as an owner answers it. */
+export function sampleBatch(changes: Partial<Batch> = {}): Batch {
+  return { ...Batch.decode(Buffer.alloc(0)), id: 'b1', program: 'qa', ...changes };
+}
+
+/** The result of one item of a batch as an owner answers it. */
+export function sampleBatchResult(changes: Partial<BatchExecuteResult> = {}): BatchExecuteResult {
+  return { ...BatchExecuteResult.decode(Buffer.alloc(0)), ...changes };
 }
 
 /** A result as an owner answers it. */
@@ -188,6 +211,11 @@ export function sampleResult(json: string): ExecutionResult {
     cacheHit: false,
     degraded: false,
   };
+}
+
+function handlerOf(definition: ServiceDefinition[string], answers: ReadonlyMap<string, Answer>, seen: Seen[]) {
+  const make = definition.responseStream ? streamHandler : unaryHandler;
+  return make(answers, seen, definition.path);
 }
 
 const emptyByPath = new Map<string, () => unknown>();

@@ -1,6 +1,7 @@
 import type { LanguageModel } from '../language-model/language-model.ts';
 import type { ModuleImplementation, ModuleState, RoutingStrategy } from '../module/module.ts';
 import type { AdapterType, Configuration, Preparation, ProgramStatus } from '../program/program.ts';
+import type { ServingPolicy } from '../program/serving-policy.ts';
 import type { Signature } from '../signature/signature.ts';
 
 /** A program with all that is needed to run one version of it. */
@@ -16,12 +17,19 @@ export type ResolvedProgram = {
   readonly signature: Signature;
   readonly configuration: Configuration;
   readonly demos: readonly string[];
+  /** What DSPy had saved of a module with predictors of its own, as JSON text; empty if its configuration says everything. */
+  readonly dspyState: string;
   readonly preparation: Preparation;
+  readonly servingPolicy: ServingPolicy;
+  /** True if this version has served before. */
+  readonly hasServed: boolean;
   readonly deleted: boolean;
   /** The catalog's revision at the program's last change. */
   readonly revision: number;
   /** The registered module behind it, if there is one. */
   readonly moduleSettings: ModuleSettings | undefined;
+  /** The checked pipeline, JSON text; empty for a program that runs a signature. */
+  readonly pipeline: string;
 };
 
 /** What a registered module says about how programs of it are run. */

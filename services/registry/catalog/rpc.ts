@@ -16,6 +16,7 @@ import { changedBy, type UnitOfWork } from '../repeat/handle.ts';
 import { getSignature } from '../signature/read-signatures.ts';
 import { reportModules } from '../signature/report-modules.ts';
 import { openCredential } from './open-credential.ts';
+import { optimizationHandlers } from './optimization-rpc.ts';
 import { type WatchDeps, watchCatalog } from './watch-catalog.ts';
 import { toWireChange, toWirePrincipal, toWireResolved, toWireResolvedModel, toWireResolvedModule } from './wire.ts';
 
@@ -99,8 +100,8 @@ export function createCatalogHandlers(deps: CatalogRpcDeps): Handlers<typeof Reg
       const { count, ids } = await deps.catalogModules.signaturePrograms(id);
       return { signatureId: id, moduleCount: BigInt(modules), programCount: BigInt(count), programIds: ids };
     },
-    ensureQuickProgram: async ({ signatureSpec, signatureModule, adapterType }, ctx) => {
-      const input = { signatureSpec, signatureModule, adapterType: readAdapter(adapterType, 'mock') };
+    ensureQuickProgram: async ({ adapterType, ...request }, ctx) => {
+      const input = { ...request, adapterType: readAdapter(adapterType, 'mock') };
       const by = changedBy('QuickExecute', ctx);
       const program = await work.change(
         (stores) => ensureQuickProgram({ ...stores, definitions, signatureParser }, input),
@@ -108,6 +109,7 @@ export function createCatalogHandlers(deps: CatalogRpcDeps): Handlers<typeof Reg
       );
       return resolve(program.id, 0);
     },
+    ...optimizationHandlers(deps, resolve),
     authenticateKey: async ({ key }) => toWirePrincipal(await authenticateKey(deps, key)),
   };
 }

@@ -1,5 +1,6 @@
 import { isId } from '@signet/kit/id.ts';
 import type { Database } from '../db/database.ts';
+import { engineModule, isWhole } from '../program/predictor-states.ts';
 import { type Preparation, programNotFound, unprepared, versionNotFound } from '../program/program.ts';
 import { isSlug } from '../program/slug.ts';
 import { fromSnapshot, type StoredSignature } from '../signature/signature.ts';
@@ -11,7 +12,8 @@ export type CatalogStore = ReturnType<typeof createCatalogStore>;
 
 const selection = `
   select p.id, p.slug, p.name, p.status, p.error_message, p.adapter_type, p.serving_version, p.catalog_revision,
-    p.delete_time is not null as deleted, v.version, v.signature, v.configuration, v.demos,
+    p.delete_time is not null as deleted, p.serving_policy,
+    exists (select from registry.program_servings s where s.program_id = p.id and s.version = v.version) as has_served, v.version, v.signature, v.configuration, v.demos, v.dspy_state, v.pipeline,
     r.state, r.dspy_program_id, r.error_message as preparation_error, r.dialect, r.plan_json, r.native_fault, r.create_time as preparation_time,
     ${settingsColumns}
   from registry.programs p
@@ -39,10 +41,14 @@ type Row = SettingsRow & {
   serving_version: number;
   catalog_revision: string;
   deleted: boolean;
+  serving_policy: ResolvedProgram['servingPolicy'];
+  has_served: boolean;
   version: number | null;
   signature: StoredSignature;
   configuration: ResolvedProgram['configuration'];
   demos: string[];
+  dspy_state: string;
+  pipeline: string;
   state: 'ready' | 'error' | null;
   dspy_program_id: string;
   preparation_error: string;
@@ -100,10 +106,14 @@ function toResolved(row: Row, version: number): ResolvedProgram {
     signature: fromSnapshot(row.signature),
     configuration: row.configuration,
     demos: row.demos,
+    dspyState: isWhole(engineModule(row.configuration)) ? row.dspy_state : '',
     preparation: toPreparation(row),
+    servingPolicy: row.serving_policy,
+    hasServed: row.has_served,
     deleted: row.deleted,
     revision: Number(row.catalog_revision),
     moduleSettings: toSettings(row),
+    pipeline: row.pipeline,
   };
 }
 

@@ -10,6 +10,7 @@ import type {
 import { wireRoles } from '../api-key/wire.ts';
 import { toWireLanguageModel } from '../language-model/wire.ts';
 import { wireImplementations, wireModuleStates, wireStrategies } from '../module/wire.ts';
+import { toWireServingPolicy } from '../program/serving-policy-wire.ts';
 import { toWireConfiguration, toWirePreparation, wireAdapters, wireStatuses } from '../program/wire.ts';
 import { toWireSignature } from '../signature/wire.ts';
 import type { ModuleSettings, ResolvedLanguageModel, ResolvedModule, ResolvedProgram } from './catalog.ts';
@@ -29,9 +30,13 @@ export function toWireResolved(resolved: ResolvedProgram): WireResolved {
     signature: toWireSignature(resolved.signature),
     configuration: toWireConfiguration(innerConfiguration(resolved.configuration), resolved.demos, 'json'),
     preparation: toWirePreparation(resolved.preparation, 'json'),
+    dspyState: Buffer.from(resolved.dspyState),
+    servingPolicy: toWireServingPolicy(resolved.servingPolicy),
+    hasServed: resolved.hasServed,
     deleted: resolved.deleted,
     revision: BigInt(resolved.revision),
     moduleSettings: resolved.moduleSettings && toWireSettings(resolved.moduleSettings),
+    pipelineJson: Buffer.from(resolved.pipeline),
   };
 }
 

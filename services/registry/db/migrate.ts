@@ -23,7 +23,7 @@ export type MigrateOptions = {
 
 // Any number will do as long as nobody else takes it.
 const lockKey = 7_300_412_000;
-const tables = ['signatures', 'signature_modules', 'modules', 'programs', 'api_keys', 'idempotency'];
+const tables = ['signatures', 'signature_modules', 'modules', 'programs', 'datasets', 'api_keys', 'idempotency'];
 
 /**
  * Moves the schema `registry`, one process at a time: others wait at an advisory lock. Each migration is one transaction. Throws

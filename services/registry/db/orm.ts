@@ -1,8 +1,10 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { ApiKeyEntity } from '../api-key/api-key.entity.ts';
+import { DatasetEntity, DatasetVersionEntity } from '../dataset/dataset.entity.ts';
 import { LanguageModelEntity } from '../language-model/language-model.entity.ts';
 import { ModuleEntity } from '../module/module.entity.ts';
+import { OptimizerEntity } from '../optimizer/optimizer.entity.ts';
 import { ProgramEntity, ProgramPreparationEntity, ProgramVersionEntity } from '../program/program.entity.ts';
 import { IdempotencyEntity } from '../repeat/idempotency.entity.ts';
 import { SignatureEntity, SignatureModuleEntity, SignatureVersionEntity } from '../signature/signature.entity.ts';
@@ -17,6 +19,10 @@ import { KeyRotation008 } from './migrations/008-key-rotation.ts';
 import { CognitivePrograms009 } from './migrations/009-cognitive-programs.ts';
 import { PromptPlans010 } from './migrations/010-prompt-plans.ts';
 import { DspyStates011 } from './migrations/011-dspy-states.ts';
+import { Pipelines012 } from './migrations/012-pipelines.ts';
+import { Datasets013 } from './migrations/013-datasets.ts';
+import { Optimizers014 } from './migrations/014-optimizers.ts';
+import { ServingPolicies015 } from './migrations/015-serving-policies.ts';
 import { releaseLostConnections } from './release-lost.ts';
 
 /** Makes the ORM of the schema `registry`: an explicit list of entities and migrations, up to `connectionMax` connections. */
@@ -33,6 +39,9 @@ export function createOrm(databaseUrl: string, connectionMax = 10): Promise<Mikr
       ProgramPreparationEntity,
       ApiKeyEntity,
       LanguageModelEntity,
+      OptimizerEntity,
+      DatasetEntity,
+      DatasetVersionEntity,
       IdempotencyEntity,
     ],
     extensions: [Migrator],
@@ -63,6 +72,10 @@ export function createOrm(databaseUrl: string, connectionMax = 10): Promise<Mikr
         { name: '009-cognitive-programs', class: CognitivePrograms009 },
         { name: '010-prompt-plans', class: PromptPlans010 },
         { name: '011-dspy-states', class: DspyStates011 },
+        { name: '012-pipelines', class: Pipelines012 },
+        { name: '013-datasets', class: Datasets013 },
+        { name: '014-optimizers', class: Optimizers014 },
+        { name: '015-serving-policies', class: ServingPolicies015 },
       ],
     },
   });

@@ -64,6 +64,25 @@ export function createModuleStore(session: Session) {
     /** Reads a module that is not deleted, by id or name. */
     find,
 
+    /** Reads the modules that are not deleted, by ids or names; those that are not there are left out. */
+    async findAll(named: readonly string[]): Promise<Module[]> {
+      const ids = named.filter(isId);
+      const names = named.filter(isModuleLabel);
+      return em.find(
+        ModuleEntity,
+        { $or: [{ id: { $in: ids } }, { name: { $in: names } }], deleteTime: null },
+        { ...fresh, orderBy: { id: 'asc' } },
+      );
+    },
+
+    /** The names of up to 500 modules that are not deleted, in their order. */
+    async names(): Promise<string[]> {
+      const rows = await em.execute<{ name: string }[]>(
+        'select name from registry.modules where delete_time is null order by name limit 500',
+      );
+      return rows.map(({ name }) => name);
+    },
+
     /** Reads a module that is not deleted, by id or name, and holds it until the transaction ends. */
     async lock(named: string): Promise<Module | undefined> {
       const found = await em.findOne(ModuleEntity, where(named), { ...fresh, lockMode: LockMode.PESSIMISTIC_WRITE });

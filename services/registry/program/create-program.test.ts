@@ -97,8 +97,14 @@ describe('making programs', () => {
   });
 
   it('PRG-24 finds or makes one program for quick executions of a signature on an engine', async () => {
+    const plain = { module: '', lm: '', instructions: '' };
     const ensure = (adapterType: 1 | 3 | 99, signatureSpec = 'quick: str -> one: str', signatureModule = '') =>
-      registry.call(inner.ensureQuickProgram, { signatureSpec, signatureModule, adapterType: adapterType as 1 });
+      registry.call(inner.ensureQuickProgram, {
+        signatureSpec,
+        signatureModule,
+        adapterType: adapterType as 1,
+        ...plain,
+      });
     const all = await Promise.all(Array.from({ length: 50 }, () => ensure(3)));
     expect(new Set(all.map(({ programId }) => programId)).size).toBe(1);
     expect(all[0]).toMatchObject({ adapterType: 3, status: 1 });

@@ -5,6 +5,8 @@ import { requireLanguageModel } from '../language-model/read-language-models.ts'
 import type { LanguageModelStore } from '../language-model/store.postgres.ts';
 import { moduleNames } from '../module/module-names.ts';
 import type { ModuleStore } from '../module/store.postgres.ts';
+import { getOptimizer } from '../optimizer/read-optimizers.ts';
+import type { OptimizerStore } from '../optimizer/store.postgres.ts';
 import { chooseParser } from '../signature/choose-parser.ts';
 import { findOrCreateByModule, findOrCreateBySpec } from '../signature/find-or-create-signature.ts';
 import { readSpec, refuseDeprecated, type Signature, signatureNotFound } from '../signature/signature.ts';
@@ -21,6 +23,7 @@ export type ProgramDeps = ModuleDeps & {
   readonly programs: ProgramStore;
   readonly modules: ModuleStore;
   readonly languageModels: LanguageModelStore;
+  readonly optimizers: OptimizerStore;
 };
 
 /** A new program; exactly one of `signature`, `signatureSpec` and `signatureModule` is not empty. */
@@ -38,11 +41,13 @@ export type CreateProgramInput = {
   readonly configuration: GivenConfiguration;
   readonly variables: JsonRecord | undefined;
   readonly labels: Record<string, string>;
+  /** Id or slug of its optimizer; empty means none. */
+  readonly optimizer?: string | undefined;
 };
 
 /**
  * Makes a program, DRAFT, with its version 1, and its signature if there is none yet. Fails with INVALID_REQUEST, SIGNATURE_SYNTAX,
- * SIGNATURE_TYPE, SIGNATURE_NOT_FOUND, SIGNATURE_DEPRECATED, MODULE_INVALID, LM_NOT_FOUND, and NAME_TAKEN for a given slug.
+ * SIGNATURE_TYPE, SIGNATURE_NOT_FOUND, SIGNATURE_DEPRECATED, MODULE_INVALID, LM_NOT_FOUND, OPTIMIZER_NOT_FOUND, and NAME_TAKEN for a given slug.
  */
 export async function createProgram(deps: ProgramDeps, input: CreateProgramInput): Promise<ProgramView> {
   const checks = new FieldChecks();
@@ -50,6 +55,7 @@ export async function createProgram(deps: ProgramDeps, input: CreateProgramInput
   const configuration = await checkConfiguration(moduleNames(deps), input.configuration, checks);
   checks.done();
   await requireLanguageModel(deps, configuration.lm, 'configuration.lm');
+  const optimizer = input.optimizer ? await getOptimizer(deps, input.optimizer, 'optimizer') : undefined;
   const signature = await chooseSignature(deps, input);
   const demos = checkDemos(input.configuration.demos, signature, checks);
   checks.done();
@@ -65,10 +71,11 @@ export async function createProgram(deps: ProgramDeps, input: CreateProgramInput
       signatureModule: signature.module,
       variables: input.variables ?? {},
       labels: input.labels,
+      ...(optimizer === undefined ? {} : { optimizerId: optimizer.id }),
     },
     { ...first, source: 'create' },
   );
-  return { program, configuration: first.configuration, demos: first.demos };
+  return { program, configuration: first.configuration, demos: first.demos, pipelineSpec: '', modules: [] };
 }
 
 /** Stores a new program under its slug, or under one made from its name; NAME_TAKEN if a given one is taken. */

@@ -76,8 +76,11 @@ const optionNames = {
 // Everything in a state is kept and shown to viewers. DSPy leaves `api_key` out itself; other providers have other names for theirs.
 const secretName = /(api_?key|access_key|secret|secret_key|password|authorization|credentials?|headers|token)$/i;
 
-// Which model it was, and where, is for the program's own configuration to say: names and addresses out of a file are not followed.
-function readLm(lm: JsonValue | undefined, path: string, checks: FieldChecks): LmOptions | undefined {
+/**
+ * The options that were saved with a model; undefined if there was none. Which model it was, and where, is for the program's own
+ * configuration to say: names and addresses out of a file are not followed.
+ */
+export function readLm(lm: JsonValue | undefined, path: string, checks: FieldChecks): LmOptions | undefined {
   if (lm === undefined || lm === null) return undefined;
   if (!isObject(lm)) {
     checks.add(path, 'must be an object or null');

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mlTypeNames } from '@signet/signature/types.ts';
 import { FieldChecks } from '../check/field-checks.ts';
+import { requireLanguageModel } from '../language-model/read-language-models.ts';
 import { findOrCreateByModule, findOrCreateBySpec } from '../signature/find-or-create-signature.ts';
 import { readSpec, type Signature } from '../signature/signature.ts';
 import { insertProgram, type ProgramDeps } from './create-program.ts';
@@ -12,6 +13,12 @@ export type QuickProgramInput = {
   readonly signatureSpec: string;
   readonly signatureModule: string;
   readonly adapterType: AdapterType | undefined;
+  /** `predict` (also if empty) or `chain_of_thought`. */
+  readonly module?: string;
+  /** A language model's slug; empty means the default one. */
+  readonly lm?: string;
+  /** Empty means the signature's. */
+  readonly instructions?: string;
 };
 
 /**
@@ -24,10 +31,20 @@ export async function ensureQuickProgram(deps: ProgramDeps, input: QuickProgramI
     checks.add('signature_spec', 'give exactly one of signature_spec and signature_module', 'REQUIRED');
   }
   if (input.adapterType === undefined) checks.add('engine', 'is not a known value', 'UNKNOWN_VALUE');
+  const configuration = {
+    ...plain,
+    module: input.module || 'predict',
+    lm: input.lm ?? '',
+    instructions: input.instructions ?? '',
+  };
+  if (!['predict', 'chain_of_thought'].includes(configuration.module)) {
+    checks.add('module', 'must be predict or chain_of_thought');
+  }
   checks.done();
+  await requireLanguageModel(deps, configuration.lm, 'lm');
   const signature = await chooseSignature(deps, input);
   const adapterType = input.adapterType ?? 'mock';
-  const quickKey = `${signature.id}:${adapterType}:${fingerprint(signature)}`;
+  const quickKey = `${signature.id}:${adapterType}:${fingerprint(signature)}${settingsKey(configuration)}`;
   const found = await deps.programs.lockQuick(quickKey);
   if (found !== undefined) return found.status === 'error' ? deps.programs.backToDraft(found) : found;
   const name = `Quick Execute - ${signature.module}`.slice(0, 200);
@@ -46,7 +63,7 @@ export async function ensureQuickProgram(deps: ProgramDeps, input: QuickProgramI
     labels: {},
     quickKey,
   };
-  return insertProgram(deps, program, { signature, configuration: plain, demos: [], source: 'create' });
+  return insertProgram(deps, program, { signature, configuration, demos: [], source: 'create' });
 }
 
 const plain: Configuration = {
@@ -63,6 +80,13 @@ async function chooseSignature(deps: ProgramDeps, input: QuickProgramInput): Pro
   if (input.signatureModule !== '') return (await findOrCreateByModule(deps, input.signatureModule)).signature;
   const parsed = readSpec(input.signatureSpec, mlTypeNames, 'signature_spec', deps.signatureParser);
   return (await findOrCreateBySpec(deps, parsed, {})).signature;
+}
+
+// A plain one has none, so that it is the program that it was before there were others.
+function settingsKey({ module, lm, instructions }: Configuration): string {
+  if (module === 'predict' && lm === '' && instructions === '') return '';
+  const hash = createHash('sha256').update(JSON.stringify([module, lm, instructions]));
+  return `:${hash.digest('hex').slice(0, 16)}`;
 }
 
 // A draft signature may be edited: what was prepared for its former fields must not run the new ones.

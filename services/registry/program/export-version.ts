@@ -7,7 +7,7 @@ import type { ProgramVersion } from './program.ts';
 
 /**
  * What DSPy's `program.load` reads, as JSON text: the state that the version was imported from, or one that is written out of its
- * configuration. INVALID_REQUEST for modules other than predict and chain_of_thought.
+ * configuration. INVALID_REQUEST for a version of another module than predict and chain_of_thought that was not imported or optimized.
  */
 export function exportProgramVersion(version: ProgramVersion): string {
   if (version.dspyState !== '') return version.dspyState;
@@ -16,7 +16,7 @@ export function exportProgramVersion(version: ProgramVersion): string {
   if (module !== 'predict' && module !== 'chain_of_thought') {
     throw invalidField(
       'version',
-      `is of the module ${module}, which has no state that can be exported`,
+      `is of the module ${module}, which has no state yet: only what was imported or optimized has one`,
       'MODULE_INVALID',
     );
   }

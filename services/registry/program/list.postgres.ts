@@ -7,7 +7,14 @@ import type { Session } from '../db/database.ts';
 import { type PageRow, pageRows, shortened, toPage } from '../db/page.ts';
 import type { ListQuery, Page } from '../page.ts';
 import { ProgramEntity } from './program.entity.ts';
-import { adapterTypes, type Configuration, type ProgramStatus, type ProgramView, programStatuses } from './program.ts';
+import {
+  adapterTypes,
+  type Configuration,
+  type ProgramStatus,
+  type ProgramView,
+  programKinds,
+  programStatuses,
+} from './program.ts';
 
 /** Asks for a page of programs. */
 export type ProgramListQuery = ListQuery & {
@@ -24,6 +31,7 @@ const filterFields: FilterFields = {
     type: 'enum',
     values: enumValues('PROGRAM_STATUS_', programStatuses, { active: 'ready' }),
   },
+  kind: { column: 'p.kind', type: 'enum', values: enumValues('PROGRAM_KIND_', programKinds) },
   adapter_type: {
     column: 'p.adapter_type',
     type: 'enum',
@@ -67,7 +75,9 @@ export async function listPrograms({ em, select }: Session, query: ProgramListQu
   if (after !== undefined) conditions.push(keysetSql(order, after, binder));
   const rows = await pageRows(
     select<PageRow>(
-      shortened(`select p.*, v.configuration as newest_configuration, v.demos as newest_demos, ${orderKeysSql(order)}
+      shortened(`select p.*, v.configuration as newest_configuration, v.demos as newest_demos, v.pipeline_spec,
+         (select coalesce(jsonb_agg(m.module_id order by m.position), '[]') from registry.program_modules m
+          where m.program_id = v.program_id and m.version = v.version) as module_ids, ${orderKeysSql(order)}
        from registry.programs p
        join registry.program_versions v on v.program_id = p.id and v.version = p.latest_version
        where ${conditions.join(' and ')} order by ${orderSql(order)} limit ${query.pageSize + 1}`),
@@ -75,11 +85,13 @@ export async function listPrograms({ em, select }: Session, query: ProgramListQu
     ),
   );
   return toPage(rows, query.pageSize, bound, order.length, (row) => {
-    const { newest_configuration: configuration, newest_demos: demos, ...columns } = row;
+    const { newest_configuration: configuration, newest_demos: demos, pipeline_spec, module_ids, ...columns } = row;
     return {
       program: em.map(ProgramEntity, columns as never),
       configuration: configuration as Configuration,
       demos: demos as string[],
+      pipelineSpec: pipeline_spec as string,
+      modules: module_ids as string[],
     };
   });
 }

@@ -1,6 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import type { StoredSignature } from '../signature/signature.ts';
-import type { AdapterType, Configuration, ProgramStatus, VersionSource } from './program.ts';
+import type { AdapterType, Configuration, Lineage, ProgramKind, ProgramStatus, VersionSource } from './program.ts';
+import type { ServingPolicy } from './serving-policy.ts';
 
 /** Table `programs`; a deleted one stays as a tombstone with a `deleteTime`. */
 export const ProgramEntity = defineEntity({
@@ -13,6 +14,7 @@ export const ProgramEntity = defineEntity({
     name: p.text(),
     description: p.text(),
     status: p.text().$type<ProgramStatus>(),
+    kind: p.text().$type<ProgramKind>(),
     adapterType: p.text().$type<AdapterType>(),
     signatureId: p.uuid().nullable(),
     signatureModule: p.text(),
@@ -26,6 +28,9 @@ export const ProgramEntity = defineEntity({
     transitionUntil: p.datetime(3).nullable(),
     quickKey: p.text().nullable(),
     moduleId: p.uuid().nullable(),
+    optimizerId: p.uuid().nullable(),
+    optimizingJob: p.uuid().nullable(),
+    servingPolicy: p.json<ServingPolicy>(),
     labels: p.json<Record<string, string>>(),
     catalogRevision: p.bigint('number'),
     rowVersion: p.integer(),
@@ -50,6 +55,12 @@ export const ProgramVersionEntity = defineEntity({
     parentVersion: p.integer(),
     source: p.text().$type<VersionSource>(),
     dspyState: p.text(),
+    pipelineSpec: p.text(),
+    pipeline: p.text(),
+    lineage: p.json<Lineage>().nullable(),
+    optimizingJob: p.uuid().nullable(),
+    scoreBefore: p.double().$type<number>().nullable(),
+    scoreAfter: p.double().$type<number>().nullable(),
     createTime: p.datetime(3).defaultRaw('now()'),
   },
 });

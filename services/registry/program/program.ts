@@ -2,12 +2,19 @@ import { AppError } from '@signet/kit/error/app-error.ts';
 import type { JsonRecord } from '../check/field-checks.ts';
 import type { Signature } from '../signature/signature.ts';
 import type { NamedModule } from './check-module.ts';
+import type { ServingPolicy } from './serving-policy.ts';
 
 /** Where a program stands in its life. */
 export const programStatuses = ['draft', 'initializing', 'ready', 'optimizing', 'error', 'archived'] as const;
 
 /** A state of a program. */
 export type ProgramStatus = (typeof programStatuses)[number];
+
+/** What a program runs. */
+export const programKinds = ['signature', 'pipeline'] as const;
+
+/** A kind of program. */
+export type ProgramKind = (typeof programKinds)[number];
 
 /** Which engines may serve a program. */
 export const adapterTypes = ['python_port', 'native', 'mock'] as const;
@@ -53,6 +60,7 @@ export type Program = {
   readonly name: string;
   readonly description: string;
   readonly status: ProgramStatus;
+  readonly kind: ProgramKind;
   readonly adapterType: AdapterType;
   readonly signatureId?: string | null;
   readonly signatureModule: string;
@@ -66,6 +74,12 @@ export type Program = {
   readonly quickKey?: string | null;
   /** The registered module behind which it stands; absent for programs of their own. */
   readonly moduleId?: string | null;
+  /** The optimizer that is used if no other is named. */
+  readonly optimizerId?: string | null;
+  /** The job that holds it while it is OPTIMIZING. */
+  readonly optimizingJob?: string | null;
+  /** Who gets which version. */
+  readonly servingPolicy: ServingPolicy;
   readonly labels: Record<string, string>;
   readonly rowVersion: number;
   readonly createTime: Date;
@@ -85,6 +99,17 @@ export type Preparation = {
   readonly createTime: Date | undefined;
 };
 
+/** Where a version that an optimizer made comes from. */
+export type Lineage = {
+  readonly jobId: string;
+  /** Empty if no optimizer is kept. */
+  readonly optimizerId: string;
+  readonly optimizerType: string;
+  readonly config: JsonRecord;
+  readonly datasetId: string;
+  readonly datasetVersion: number;
+};
+
 /** What a program was at one time; never changes, only its preparation does. */
 export type ProgramVersion = {
   readonly id: string;
@@ -98,6 +123,17 @@ export type ProgramVersion = {
   readonly source: VersionSource;
   /** What DSPy had saved, as JSON text; empty for versions that were not imported. */
   readonly dspyState: string;
+  /** Which optimization made it; absent for others. */
+  readonly lineage?: Lineage | null;
+  /** What the version that it was made of scores on the held-out split; set once, when the optimization ends. */
+  readonly scoreBefore?: number | null;
+  /** What it scores on the same split. */
+  readonly scoreAfter?: number | null;
+  /** The pipeline as it was given and as it was checked, JSON texts; empty for versions that run a signature. */
+  readonly pipelineSpec: string;
+  readonly pipeline: string;
+  /** Ids of the modules that the pipeline is made of. */
+  readonly modules: readonly string[];
   readonly preparation: Preparation;
   readonly createTime: Date;
 };
@@ -107,6 +143,10 @@ export type ProgramView = {
   readonly program: Program;
   readonly configuration: Configuration;
   readonly demos: readonly string[];
+  /** The pipeline as it was given, JSON text; empty for programs that run a signature. */
+  readonly pipelineSpec: string;
+  /** Ids of the modules that the pipeline is made of. */
+  readonly modules: readonly string[];
 };
 
 /** A version that no engine has prepared. */

@@ -6,11 +6,14 @@ import type { ProgramServiceService } from '@signet/proto/gen/signet/v1/program_
 import { created, handleChange, type UnitOfWork } from '../repeat/handle.ts';
 import type { RepeatDeps } from '../repeat/run-once.ts';
 import { archiveProgram } from './archive-program.ts';
+import { composeProgram } from './compose-program.ts';
+import { readCompose } from './compose-wire.ts';
 import { createProgram, type ProgramDeps } from './create-program.ts';
 import { deleteProgram } from './delete-program.ts';
 import { exportProgramVersion } from './export-version.ts';
 import { importProgramVersion } from './import-version.ts';
 import { toPayload } from './payload-wire.ts';
+import type { PipelineDeps } from './pipeline-known.ts';
 import type { ProgramView } from './program.ts';
 import { getProgram, getProgramVersion, listPrograms, listProgramVersions } from './read-programs.ts';
 import { resetProgram } from './reset-program.ts';
@@ -24,11 +27,12 @@ export type ProgramRpcDeps = {
   readonly work: UnitOfWork<Stores>;
   readonly definitions: ProgramDeps['definitions'];
   readonly signatureParser: ProgramDeps['signatureParser'];
+  readonly functionNames: PipelineDeps['functionNames'];
 };
 
 /** The handlers of ProgramService. */
 export function createProgramHandlers(deps: ProgramRpcDeps): Handlers<typeof ProgramServiceService> {
-  const { work, definitions, signatureParser } = deps;
+  const { work, definitions, signatureParser, functionNames } = deps;
   const changeProgram = (
     method: string,
     request: { readonly requestId: string },
@@ -46,6 +50,12 @@ export function createProgramHandlers(deps: ProgramRpcDeps): Handlers<typeof Pro
         const response = toWireProgram(view, payloadKind(ctx, request.configuration));
         return { response, reply: created(`/v1/programs/${view.program.id}`) };
       }),
+    composeProgram: (request, ctx) =>
+      handleChange(work, 'ComposeProgram', request, WireProgram, ctx, async (stores) => {
+        const view = await composeProgram({ ...stores, functionNames }, readCompose(request));
+        const response = toWireProgram(view, payloadKind(ctx));
+        return { response, reply: created(`/v1/programs/${view.program.id}`) };
+      }),
     getProgram: async (request, ctx) =>
       toWireProgram(await work.read((stores) => getProgram(stores, request, ctx)), payloadKind(ctx)),
     listPrograms: async (request, ctx) => {
@@ -56,7 +66,7 @@ export function createProgramHandlers(deps: ProgramRpcDeps): Handlers<typeof Pro
     updateProgram: (request, ctx) =>
       handleChange(work, 'UpdateProgram', request, WireProgram, ctx, async (stores) => ({
         response: toWireProgram(
-          await updateProgram(stores, readUpdate(request)),
+          await updateProgram({ ...stores, functionNames }, readUpdate(request)),
           payloadKind(ctx, request.configuration),
         ),
       })),

@@ -33,10 +33,17 @@ export async function setServingVersion(
   if (version.preparation.state !== 'ready') {
     throw stateForbids(`Version ${version.version} has not been prepared`, program.status, 'promote');
   }
-  if (program.servingVersion === version.version) return deps.programs.view(program);
-  if (program.servingVersion !== input.expected)
+  if (program.servingVersion === version.version && program.servingPolicy.trafficSplit === undefined)
+    return deps.programs.view(program);
+  if (program.servingVersion !== version.version && program.servingVersion !== input.expected)
     throw new AppError('WRITE_CONFLICT', 'Another promotion came first; look at it and try again');
   const { dspyProgramId } = version.preparation;
-  const promoted = await deps.programs.change(program, { servingVersion: version.version, dspyProgramId });
+  // All calls go to it from now on.
+  const { trafficSplit: _, ...rest } = program.servingPolicy;
+  const promoted = await deps.programs.change(program, {
+    servingVersion: version.version,
+    dspyProgramId,
+    servingPolicy: { ...rest },
+  });
   return deps.programs.view(promoted);
 }

@@ -9,8 +9,8 @@ export function isSlug(text: string): boolean {
   return form.test(text) && !isId(text);
 }
 
-/** Makes a slug out of a name: letters without their marks, everything else a dash; `program` where nothing is left. */
-export function deriveSlug(name: string): string {
+/** Makes a slug out of a name: letters without their marks, everything else a dash; `fallback` where nothing is left. */
+export function deriveSlug(name: string, fallback = 'program'): string {
   const plain = name
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')
@@ -19,5 +19,5 @@ export function deriveSlug(name: string): string {
     .replace(/^[-0-9]+/, '')
     .slice(0, derivedMax)
     .replace(/-+$/, '');
-  return isSlug(plain) ? plain : 'program';
+  return isSlug(plain) ? plain : fallback;
 }

@@ -14,7 +14,13 @@ import { createVersionStore, type NewVersion } from './versions.postgres.ts';
 export type NewProgram = Pick<
   Program,
   'slug' | 'name' | 'description' | 'adapterType' | 'signatureModule' | 'variables' | 'labels'
-> & { readonly signature: Signature; readonly quickKey?: string; readonly moduleId?: string };
+> & {
+  /** Absent for a program that runs a pipeline. */
+  readonly signature?: Signature;
+  readonly quickKey?: string;
+  readonly moduleId?: string;
+  readonly optimizerId?: string;
+};
 
 /** What can be changed of a program. */
 export type ProgramChanges = Partial<
@@ -111,7 +117,8 @@ export function createProgramStore(session: Session) {
     async create(program: NewProgram, version: NewVersion): Promise<Program | undefined> {
       const { signature, ...columns } = program;
       const id = newId();
-      const row = { ...initialColumns, ...columns, id, signatureId: signature.id };
+      const kind = version.pipeline === undefined ? ('signature' as const) : ('pipeline' as const);
+      const row = { ...initialColumns, ...columns, id, kind, signatureId: signature?.id ?? null };
       const insert = em.createQueryBuilder(ProgramEntity).insert(row).onConflict().ignore();
       if ((await insert.execute('run')).affectedRows === 0) return undefined;
       await versions.insertVersion(id, 1, 0, version);
@@ -151,19 +158,38 @@ export function createProgramStore(session: Session) {
     },
 
     /** Adds a version after the newest one; it is for `change` to make it the program's `latestVersion`. */
-    async addVersion(program: Program, version: NewVersion): Promise<number> {
+    async addVersion(program: Program, version: NewVersion, parent = program.latestVersion): Promise<number> {
       const next = program.latestVersion + 1;
-      await versions.insertVersion(program.id, next, program.latestVersion, version);
+      await versions.insertVersion(program.id, next, parent, version);
       return next;
     },
 
     /** Reads and holds up to 100 programs whose transition was not renewed in time; those that others hold are left out. */
     async lockExpired(): Promise<Program[]> {
       const rows = await em.execute<{ id: string }[]>(
-        `select id from registry.programs where status = 'initializing' and transition_until < now() and delete_time is null
+        `select id from registry.programs
+         where status in ('initializing', 'optimizing') and transition_until < now() and delete_time is null
          order by id limit 100 for update skip locked`,
       );
       return em.find(ProgramEntity, { id: { $in: rows.map(({ id }) => id) } }, { ...fresh, orderBy: { id: 'asc' } });
+    },
+
+    /** Gives the optimizations of jobs that still hold their program `holdMs` from now on; names the jobs that do. */
+    async renewJobs(
+      held: readonly { readonly programId: string; readonly fencingToken: number; readonly jobId: string }[],
+      holdMs: number,
+    ): Promise<ReadonlySet<string>> {
+      // In one order, so that two renewals cannot lock each other.
+      const rows = await em.execute<{ job: string }[]>(
+        `with held as (
+           select p.id from registry.programs p join jsonb_to_recordset(?::jsonb) as h("programId" uuid, "fencingToken" bigint, "jobId" uuid)
+             on h."programId" = p.id and h."fencingToken" = p.fencing_token and h."jobId" = p.optimizing_job
+           where p.status = 'optimizing' and p.delete_time is null order by p.id for update of p)
+         update registry.programs p set transition_until = now() + ? * interval '1 millisecond' from held where p.id = held.id
+         returning p.optimizing_job::text as job`,
+        [JSON.stringify(held), holdMs],
+      );
+      return new Set(rows.map(({ job }) => job));
     },
 
     /** Gives a transition `holdMs` from now on, by the database's clock. */
@@ -184,6 +210,7 @@ const initialColumns = {
   optimizationHistory: [],
   dspyProgramId: '',
   errorMessage: '',
+  servingPolicy: {},
   servingVersion: 0,
   latestVersion: 1,
   fencingToken: 0,

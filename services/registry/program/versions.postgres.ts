@@ -9,6 +9,7 @@ import { fromSnapshot, type Signature, toSnapshot } from '../signature/signature
 import { ProgramPreparationEntity, ProgramVersionEntity } from './program.entity.ts';
 import {
   type Configuration,
+  type Lineage,
   type Preparation,
   type Program,
   type ProgramVersion,
@@ -25,6 +26,20 @@ export type NewVersion = {
   readonly source: VersionSource;
   /** What DSPy had saved, as JSON text, where it was made of that. */
   readonly dspyState?: string;
+  /** Which optimization made it. */
+  readonly lineage?: Lineage;
+  /** What it runs, if that is a pipeline. */
+  readonly pipeline?: NewPipeline;
+};
+
+/** A pipeline that was checked. */
+export type NewPipeline = {
+  /** As it was given, JSON text. */
+  readonly spec: string;
+  /** With all that was left out, JSON text. */
+  readonly json: string;
+  /** Ids of the modules that it is made of, each once. */
+  readonly modules: readonly string[];
 };
 
 /** Makes the store of versions and their preparations on a session. */
@@ -44,10 +59,26 @@ export function createVersionStore({ em }: Session) {
     }
     return newest;
   };
+  const modulesOf = async (rows: readonly PipelineRow[]): Promise<ReadonlyMap<number, string[]>> => {
+    const modules = new Map<number, string[]>();
+    const pipelines = rows.filter(({ pipelineSpec }) => pipelineSpec !== '');
+    const [first] = pipelines;
+    if (first === undefined) return modules;
+    const found = await em.execute<{ version: number; module_id: string }[]>(
+      `select version, module_id from registry.program_modules
+       where program_id = ? and version in (?) order by version, position`,
+      [first.programId, pipelines.map(({ version }) => version)],
+    );
+    for (const { version, module_id } of found) modules.set(version, [...(modules.get(version) ?? []), module_id]);
+    return modules;
+  };
+  // All of them are of one program.
   const versionsOf = async (rows: readonly VersionRow[]): Promise<ProgramVersion[]> => {
     const prepared = await preparations(rows.map(({ id }) => id));
+    const modules = await modulesOf(rows);
     return rows.map((row) => ({
       ...row,
+      modules: modules.get(row.version) ?? [],
       signature: fromSnapshot(row.signature),
       preparation: prepared.get(row.id) ?? unprepared,
     }));
@@ -67,7 +98,16 @@ export function createVersionStore({ em }: Session) {
         parentVersion: parent,
         source,
         dspyState: given.dspyState ?? '',
+        pipelineSpec: given.pipeline?.spec ?? '',
+        pipeline: given.pipeline?.json ?? '',
+        ...(given.lineage === undefined ? {} : { lineage: given.lineage, optimizingJob: given.lineage.jobId }),
       });
+      for (const [position, moduleId] of (given.pipeline?.modules ?? []).entries()) {
+        await em.execute(
+          'insert into registry.program_modules (program_id, version, position, module_id) values (?, ?, ?, ?)',
+          [programId, version, position, moduleId],
+        );
+      }
     },
 
     /** Adds the newest configuration to a program. */
@@ -75,13 +115,27 @@ export function createVersionStore({ em }: Session) {
       const { id: programId, latestVersion: version } = program;
       const row = await em.findOne(ProgramVersionEntity, { programId, version }, fresh);
       invariant(row !== null, 'a program without its newest version');
-      return { program, configuration: row.configuration, demos: row.demos };
+      const modules = (await modulesOf([row])).get(version) ?? [];
+      return { program, configuration: row.configuration, demos: row.demos, pipelineSpec: row.pipelineSpec, modules };
     },
 
     /** Reads one version. */
     async version(programId: string, version: number): Promise<ProgramVersion | undefined> {
       const row = await em.findOne(ProgramVersionEntity, { programId, version }, fresh);
       return row === null ? undefined : (await versionsOf([row]))[0];
+    },
+
+    /** Reads the version that a job made. */
+    async versionOfJob(programId: string, optimizingJob: string): Promise<ProgramVersion | undefined> {
+      const row = await em.findOne(ProgramVersionEntity, { programId, optimizingJob }, fresh);
+      return row === null ? undefined : (await versionsOf([row]))[0];
+    },
+
+    /** Keeps what a version that an optimizer made scores, and what the one before scored; the first scores stay. */
+    async putScores(versionId: string, scoreBefore: number | undefined, scoreAfter: number | undefined): Promise<void> {
+      const unscored = { id: versionId, scoreBefore: null, scoreAfter: null };
+      const scores = { scoreBefore: scoreBefore ?? null, scoreAfter: scoreAfter ?? null };
+      await em.nativeUpdate(ProgramVersionEntity, unscored, scores);
     },
 
     /** Reads a page of a program's versions, newest first. */
@@ -135,7 +189,9 @@ export function createVersionStore({ em }: Session) {
   };
 }
 
-type VersionRow = Omit<ProgramVersion, 'signature' | 'preparation'> & {
+type PipelineRow = Pick<ProgramVersion, 'programId' | 'version' | 'pipelineSpec'>;
+
+type VersionRow = Omit<ProgramVersion, 'signature' | 'preparation' | 'modules'> & {
   readonly signature: ReturnType<typeof toSnapshot>;
 };
 

@@ -21,6 +21,7 @@ import type { GivenConfiguration } from './check-configuration.ts';
 import type { CreateProgramInput } from './create-program.ts';
 import type { ImportVersionInput } from './import-version.ts';
 import { isPickle, type PayloadKind, readPayload, toPayload } from './payload-wire.ts';
+import { toWirePipeline, wireKinds } from './pipeline-wire.ts';
 import type {
   AdapterType,
   Configuration,
@@ -32,6 +33,7 @@ import type {
   ProgramView,
 } from './program.ts';
 import type { ListProgramsInput } from './read-programs.ts';
+import { readServingPolicy, toWireServingPolicy } from './serving-policy-wire.ts';
 import type { ProgramField, UpdateProgramInput } from './update-program.ts';
 
 /** States on the wire. */
@@ -65,7 +67,9 @@ export function payloadKind(ctx: CallContext, configuration?: ProgramConfigurati
 }
 
 /** Writes a program. */
-export function toWireProgram({ program, configuration, demos }: ProgramView, kind: PayloadKind): WireProgram {
+export function toWireProgram(view: ProgramView, kind: PayloadKind): WireProgram {
+  const { program, configuration, demos } = view;
+  const isPipeline = program.kind === 'pipeline';
   return {
     id: program.id,
     slug: program.slug,
@@ -75,7 +79,7 @@ export function toWireProgram({ program, configuration, demos }: ProgramView, ki
     adapterType: wireAdapters[program.adapterType],
     signatureId: program.signatureId ?? '',
     signatureModule: program.signatureModule,
-    configuration: toWireConfiguration(configuration, demos, kind),
+    configuration: isPipeline ? undefined : toWireConfiguration(configuration, demos, kind),
     variables: program.variables,
     optimizationHistory: program.optimizationHistory,
     dspyProgramId: program.dspyProgramId,
@@ -83,6 +87,11 @@ export function toWireProgram({ program, configuration, demos }: ProgramView, ki
     servingVersion: program.servingVersion,
     latestVersion: program.latestVersion,
     labels: program.labels,
+    optimizerId: program.optimizerId ?? '',
+    kind: wireKinds[program.kind],
+    pipelineSpec: toWirePipeline(view.pipelineSpec),
+    modules: [...view.modules],
+    servingPolicy: toWireServingPolicy(program.servingPolicy),
     etag: etagOf(program),
     createTime: program.createTime,
     updateTime: program.updateTime,
@@ -125,13 +134,22 @@ export function toWireVersion(
     programId: version.programId,
     version: version.version,
     signature: toWireSignature(version.signature),
-    configuration: toWireConfiguration(version.configuration, version.demos, kind),
+    configuration:
+      version.pipelineSpec === '' ? toWireConfiguration(version.configuration, version.demos, kind) : undefined,
     parentVersion: version.parentVersion,
     source: version.source,
     preparation: toWirePreparation(version.preparation, withPlan ? kind : undefined),
     serving: version.version === program.servingVersion,
+    lineage: toWireLineage(version),
+    pipelineSpec: toWirePipeline(version.pipelineSpec),
+    modules: [...version.modules],
     createTime: version.createTime,
   };
+}
+
+function toWireLineage({ lineage, scoreBefore, scoreAfter }: ProgramVersion): WireVersion['lineage'] {
+  if (!lineage) return undefined;
+  return { ...lineage, scoreBefore: scoreBefore ?? undefined, scoreAfter: scoreAfter ?? undefined };
 }
 
 /** Writes what an engine made of a version; its plan only if a form for it is asked for. */
@@ -185,6 +203,7 @@ export function readCreate(request: CreateProgramRequest): CreateProgramInput {
     configuration: readConfiguration(request.configuration),
     variables,
     labels,
+    optimizer: request.optimizer,
   };
 }
 
@@ -208,6 +227,9 @@ export function readUpdate(request: UpdateProgramRequest): UpdateProgramInput {
     configuration: configuration !== undefined,
     variables: variables !== undefined,
     labels: Object.keys(labels).length > 0,
+    optimizer: request.optimizer !== undefined,
+    serving_policy: request.servingPolicy !== undefined,
+    pipeline_spec: request.pipelineSpec !== undefined,
   };
   return {
     program,
@@ -220,6 +242,9 @@ export function readUpdate(request: UpdateProgramRequest): UpdateProgramInput {
     configuration: readConfiguration(configuration),
     variables,
     labels,
+    optimizer: request.optimizer ?? '',
+    servingPolicy: readServingPolicy(request.servingPolicy),
+    pipelineSpec: request.pipelineSpec,
   };
 }
 

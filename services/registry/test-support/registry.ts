@@ -42,6 +42,7 @@ export async function startTestRegistry(
     lmAllowPrivate: false,
     signatureParser: 'enhanced',
     fieldTypesPath: undefined,
+    functionsPath: undefined,
     metricsAddress: undefined,
     logLevel: 'silent',
     telemetry: noTelemetry,
@@ -55,6 +56,14 @@ export async function startTestRegistry(
     /** Calls a method, as a key's owner if a role is given. */
     call<Req, Res>(method: MethodDefinition<Req, Res>, request: Req, role?: Role): Promise<Res> {
       return peer.unary(method, request, background(new AbortController().signal, role));
+    },
+    /** Calls a client stream, as a key's owner if a role is given. */
+    upload<Req, Res>(method: MethodDefinition<Req, Res>, requests: AsyncIterable<Req>, role?: Role): Promise<Res> {
+      return peer.upload(method, requests, background(new AbortController().signal, role));
+    },
+    /** Opens a server stream. */
+    stream<Req, Res>(method: MethodDefinition<Req, Res>, request: Req): AsyncIterable<Res> {
+      return peer.stream(method, request, background(new AbortController().signal));
     },
     /** Watches the catalog until the signal is aborted. */
     watch(afterRevision: bigint, signal: AbortSignal): AsyncIterable<CatalogChange> {

@@ -75,6 +75,20 @@ export interface Payload {
     | undefined;
 }
 
+/** What was wrong with one row of a file or dataset. */
+export interface RowFault {
+  /** The line of the file on which the row begins, from 1; the place in the dataset, from 1. */
+  line: bigint;
+  /** The column, from 1, where text could not be read; 0 otherwise. */
+  column: number;
+  /** The field, such as `inputs.question`; empty if the row as a whole is meant. */
+  field: string;
+  /** A word for programs, such as `TYPE_MISMATCH`. */
+  reason: string;
+  /** A sentence for people. */
+  description: string;
+}
+
 function createBasePayload(): Payload {
   return { kind: undefined };
 }
@@ -152,6 +166,112 @@ export const Payload: MessageFns<Payload> = {
         break;
       }
     }
+    return message;
+  },
+};
+
+function createBaseRowFault(): RowFault {
+  return { line: 0n, column: 0, field: "", reason: "", description: "" };
+}
+
+export const RowFault: MessageFns<RowFault> = {
+  encode(message: RowFault, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.line !== 0n) {
+      if (BigInt.asIntN(64, message.line) !== message.line) {
+        throw new globalThis.Error("value provided for field message.line of type int64 too large");
+      }
+      writer.uint32(8).int64(message.line);
+    }
+    if (message.column !== 0) {
+      writer.uint32(16).int32(message.column);
+    }
+    if (message.field !== "") {
+      writer.uint32(26).string(message.field);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.description !== "") {
+      writer.uint32(42).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RowFault {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRowFault();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.line = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.column = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RowFault>, I>>(base?: I): RowFault {
+    return RowFault.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RowFault>, I>>(object: I): RowFault {
+    const message = createBaseRowFault();
+    message.line = (object.line !== undefined && object.line !== null) ? BigInt(object.line) : 0n;
+    message.column = object.column ?? 0;
+    message.field = object.field ?? "";
+    message.reason = object.reason ?? "";
+    message.description = object.description ?? "";
     return message;
   },
 };

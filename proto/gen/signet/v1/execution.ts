@@ -216,6 +216,13 @@ export interface ExecutionOptions {
   shadow: Engine;
   /** Who shares kept answers; unset means every caller of the program. */
   cacheScope: CacheScope;
+  /** Which version to run, by its label; empty means what `version` says. Not both. */
+  versionLabel: string;
+  /**
+   * Where a program's calls are split between versions: calls with the same key get the same one, such as a user's id, at most 128
+   * characters. Empty means the API key.
+   */
+  stickyKey: string;
 }
 
 /** One thing that happened to an execution. */
@@ -256,7 +263,7 @@ export interface StepEvent {
   execution: string;
   /** The step's name. */
   step: string;
-  /** `started`, `completed` or `failed`. */
+  /** `started`, `completed`, `failed` or `skipped`. */
   status: string;
 }
 
@@ -292,7 +299,10 @@ export interface ExecutionResult {
   version: number;
   /** True if the answer was given before and kept. */
   cacheHit: boolean;
-  /** True if another engine than the preferred one had to do it; the execution's metrics say why. */
+  /**
+   * True if another engine than the preferred one had to do it, or the compensation of a pipeline's step; the execution's metrics say
+   * why.
+   */
   degraded: boolean;
 }
 
@@ -1081,6 +1091,8 @@ function createBaseExecutionOptions(): ExecutionOptions {
     routingStrategy: 0,
     shadow: 0,
     cacheScope: 0,
+    versionLabel: "",
+    stickyKey: "",
   };
 }
 
@@ -1115,6 +1127,12 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
     }
     if (message.cacheScope !== 0) {
       writer.uint32(72).int32(message.cacheScope);
+    }
+    if (message.versionLabel !== "") {
+      writer.uint32(82).string(message.versionLabel);
+    }
+    if (message.stickyKey !== "") {
+      writer.uint32(90).string(message.stickyKey);
     }
     return writer;
   },
@@ -1204,6 +1222,22 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
             message.cacheScope = reader.int32() as any;
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.versionLabel = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.stickyKey = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1230,6 +1264,8 @@ export const ExecutionOptions: MessageFns<ExecutionOptions> = {
     message.routingStrategy = object.routingStrategy ?? 0;
     message.shadow = object.shadow ?? 0;
     message.cacheScope = object.cacheScope ?? 0;
+    message.versionLabel = object.versionLabel ?? "";
+    message.stickyKey = object.stickyKey ?? "";
     return message;
   },
 };

@@ -25,6 +25,7 @@ import { Struct } from "../../google/protobuf/struct.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { AuditEntry } from "./audit.ts";
 import { AdapterType, Payload } from "./common.ts";
+import { DuplicatePolicy, FaultPolicy, ImportResult, Split, SplitRatios } from "./dataset.ts";
 import { Execution, ExecutionEvent, ExecutionOptions, ExecutionStatus, Feedback } from "./execution.ts";
 import { ProgramStatus } from "./program.ts";
 import { ExecutionShadow, ShadowSummary } from "./shadow.ts";
@@ -64,6 +65,24 @@ export interface CreateExecutionRequest_LabelsEntry {
 export interface GetExecutionRequest {
   /** Its id. */
   execution: string;
+}
+
+/** Names the execution to read with its steps. */
+export interface GetExecutionTreeRequest {
+  /** Its id. */
+  execution: string;
+}
+
+/** An execution and its steps. A step that was tried again is there once for each try. */
+export interface ExecutionTree {
+  /** The execution. In a tree of more than 4 MiB later ones come without inputs, outputs and trace. */
+  execution?:
+    | Execution
+    | undefined;
+  /** Its steps, in the order in which they were asked for; empty if it has none. */
+  children: ExecutionTree[];
+  /** True in the root if there are more than the 2,000 that are shown. */
+  truncated: boolean;
 }
 
 /** Asks for a page of executions. */
@@ -195,6 +214,8 @@ export interface ProgramStats {
 export interface GetProgramStatisticsRequest {
   /** Id or slug. */
   program: string;
+  /** Only the executions of this version; 0 means all. */
+  version: number;
 }
 
 /** All executions of a program in figures. */
@@ -320,6 +341,44 @@ export interface ListExecutionShadowsResponse {
   nextPageToken: string;
   /** All that the filter lets in by program, those with most differences first, at most 1,000; on the first page only. */
   summaries: ShadowSummary[];
+}
+
+/** Asks for executions as examples. */
+export interface ImportExecutionsRequest {
+  /** Id or slug of the dataset. */
+  dataset: string;
+  /** Only those of this program, by id or slug; empty means all. */
+  program: string;
+  /** Only those of this registered module, by id or name; empty means all. */
+  module: string;
+  /** As in ListExecutions. */
+  filter: string;
+  /** Only those whose newest score is at least this, 0 to 1. */
+  minScore?:
+    | number
+    | undefined;
+  /** Only those whose newest label is this one; empty means all. */
+  feedbackLabel: string;
+  /** True leaves out those of which nobody said anything. */
+  requireFeedback: boolean;
+  /** How many at most, corrected ones and then the newest first; 0 means 10,000, above 100,000 means 100,000, negative is refused. */
+  limit: number;
+  /** The split of the examples. Not together with `ratios`; SPLIT_TRAIN if neither is given. */
+  split: Split;
+  /** Shares by which the examples are divided. */
+  ratios?:
+    | SplitRatios
+    | undefined;
+  /** Makes another division by the same shares. */
+  seed: bigint;
+  /** What to do with inputs that the dataset has already. */
+  duplicates: DuplicatePolicy;
+  /** What to do when executions do not fit. */
+  onError: FaultPolicy;
+  /** What to remember about this import; at most 1,000 characters. */
+  note: string;
+  /** Makes repeats of this call one, for 24 h. */
+  requestId: string;
 }
 
 function createBaseCreateExecutionRequest(): CreateExecutionRequest {
@@ -581,6 +640,142 @@ export const GetExecutionRequest: MessageFns<GetExecutionRequest> = {
   fromPartial<I extends Exact<DeepPartial<GetExecutionRequest>, I>>(object: I): GetExecutionRequest {
     const message = createBaseGetExecutionRequest();
     message.execution = object.execution ?? "";
+    return message;
+  },
+};
+
+function createBaseGetExecutionTreeRequest(): GetExecutionTreeRequest {
+  return { execution: "" };
+}
+
+export const GetExecutionTreeRequest: MessageFns<GetExecutionTreeRequest> = {
+  encode(message: GetExecutionTreeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.execution !== "") {
+      writer.uint32(10).string(message.execution);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetExecutionTreeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetExecutionTreeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.execution = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetExecutionTreeRequest>, I>>(base?: I): GetExecutionTreeRequest {
+    return GetExecutionTreeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetExecutionTreeRequest>, I>>(object: I): GetExecutionTreeRequest {
+    const message = createBaseGetExecutionTreeRequest();
+    message.execution = object.execution ?? "";
+    return message;
+  },
+};
+
+function createBaseExecutionTree(): ExecutionTree {
+  return { execution: undefined, children: [], truncated: false };
+}
+
+export const ExecutionTree: MessageFns<ExecutionTree> = {
+  encode(message: ExecutionTree, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.execution !== undefined) {
+      Execution.encode(message.execution, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.children) {
+      ExecutionTree.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.truncated !== false) {
+      writer.uint32(24).bool(message.truncated);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExecutionTree {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExecutionTree();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.execution = Execution.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.children.push(ExecutionTree.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.truncated = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExecutionTree>, I>>(base?: I): ExecutionTree {
+    return ExecutionTree.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExecutionTree>, I>>(object: I): ExecutionTree {
+    const message = createBaseExecutionTree();
+    message.execution = (object.execution !== undefined && object.execution !== null)
+      ? Execution.fromPartial(object.execution)
+      : undefined;
+    message.children = object.children?.map((e) => ExecutionTree.fromPartial(e)) || [];
+    message.truncated = object.truncated ?? false;
     return message;
   },
 };
@@ -1504,13 +1699,16 @@ export const ProgramStats: MessageFns<ProgramStats> = {
 };
 
 function createBaseGetProgramStatisticsRequest(): GetProgramStatisticsRequest {
-  return { program: "" };
+  return { program: "", version: 0 };
 }
 
 export const GetProgramStatisticsRequest: MessageFns<GetProgramStatisticsRequest> = {
   encode(message: GetProgramStatisticsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.program !== "") {
       writer.uint32(10).string(message.program);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int32(message.version);
     }
     return writer;
   },
@@ -1536,6 +1734,14 @@ export const GetProgramStatisticsRequest: MessageFns<GetProgramStatisticsRequest
             message.program = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1554,6 +1760,7 @@ export const GetProgramStatisticsRequest: MessageFns<GetProgramStatisticsRequest
   fromPartial<I extends Exact<DeepPartial<GetProgramStatisticsRequest>, I>>(object: I): GetProgramStatisticsRequest {
     const message = createBaseGetProgramStatisticsRequest();
     message.program = object.program ?? "";
+    message.version = object.version ?? 0;
     return message;
   },
 };
@@ -2545,6 +2752,250 @@ export const ListExecutionShadowsResponse: MessageFns<ListExecutionShadowsRespon
   },
 };
 
+function createBaseImportExecutionsRequest(): ImportExecutionsRequest {
+  return {
+    dataset: "",
+    program: "",
+    module: "",
+    filter: "",
+    minScore: undefined,
+    feedbackLabel: "",
+    requireFeedback: false,
+    limit: 0,
+    split: 0,
+    ratios: undefined,
+    seed: 0n,
+    duplicates: 0,
+    onError: 0,
+    note: "",
+    requestId: "",
+  };
+}
+
+export const ImportExecutionsRequest: MessageFns<ImportExecutionsRequest> = {
+  encode(message: ImportExecutionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dataset !== "") {
+      writer.uint32(10).string(message.dataset);
+    }
+    if (message.program !== "") {
+      writer.uint32(18).string(message.program);
+    }
+    if (message.module !== "") {
+      writer.uint32(26).string(message.module);
+    }
+    if (message.filter !== "") {
+      writer.uint32(34).string(message.filter);
+    }
+    if (message.minScore !== undefined) {
+      writer.uint32(41).double(message.minScore);
+    }
+    if (message.feedbackLabel !== "") {
+      writer.uint32(50).string(message.feedbackLabel);
+    }
+    if (message.requireFeedback !== false) {
+      writer.uint32(56).bool(message.requireFeedback);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(64).int32(message.limit);
+    }
+    if (message.split !== 0) {
+      writer.uint32(72).int32(message.split);
+    }
+    if (message.ratios !== undefined) {
+      SplitRatios.encode(message.ratios, writer.uint32(82).fork()).join();
+    }
+    if (message.seed !== 0n) {
+      if (BigInt.asIntN(64, message.seed) !== message.seed) {
+        throw new globalThis.Error("value provided for field message.seed of type int64 too large");
+      }
+      writer.uint32(88).int64(message.seed);
+    }
+    if (message.duplicates !== 0) {
+      writer.uint32(96).int32(message.duplicates);
+    }
+    if (message.onError !== 0) {
+      writer.uint32(104).int32(message.onError);
+    }
+    if (message.note !== "") {
+      writer.uint32(114).string(message.note);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(122).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportExecutionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportExecutionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dataset = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.filter = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.minScore = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.feedbackLabel = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.requireFeedback = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.limit = reader.int32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.split = reader.int32() as any;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.ratios = SplitRatios.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.seed = reader.int64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.duplicates = reader.int32() as any;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.onError = reader.int32() as any;
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImportExecutionsRequest>, I>>(base?: I): ImportExecutionsRequest {
+    return ImportExecutionsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportExecutionsRequest>, I>>(object: I): ImportExecutionsRequest {
+    const message = createBaseImportExecutionsRequest();
+    message.dataset = object.dataset ?? "";
+    message.program = object.program ?? "";
+    message.module = object.module ?? "";
+    message.filter = object.filter ?? "";
+    message.minScore = object.minScore ?? undefined;
+    message.feedbackLabel = object.feedbackLabel ?? "";
+    message.requireFeedback = object.requireFeedback ?? false;
+    message.limit = object.limit ?? 0;
+    message.split = object.split ?? 0;
+    message.ratios = (object.ratios !== undefined && object.ratios !== null)
+      ? SplitRatios.fromPartial(object.ratios)
+      : undefined;
+    message.seed = (object.seed !== undefined && object.seed !== null) ? BigInt(object.seed) : 0n;
+    message.duplicates = object.duplicates ?? 0;
+    message.onError = object.onError ?? 0;
+    message.note = object.note ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
 /** Keeps executions: PENDING → RUNNING → COMPLETED, FAILED or CANCELLED. */
 export type ExecutionServiceService = typeof ExecutionServiceService;
 export const ExecutionServiceService = {
@@ -2574,6 +3025,17 @@ export const ExecutionServiceService = {
     requestDeserialize: (value: Buffer): GetExecutionRequest => GetExecutionRequest.decode(value),
     responseSerialize: (value: Execution): Buffer => Buffer.from(Execution.encode(value).finish()),
     responseDeserialize: (value: Buffer): Execution => Execution.decode(value),
+  },
+  /** Reads an execution with its steps, and theirs: what ran, in the order in which it was asked for. Fails with EXECUTION_NOT_FOUND. */
+  getExecutionTree: {
+    path: "/signet.v1.ExecutionService/GetExecutionTree" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetExecutionTreeRequest): Buffer =>
+      Buffer.from(GetExecutionTreeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetExecutionTreeRequest => GetExecutionTreeRequest.decode(value),
+    responseSerialize: (value: ExecutionTree): Buffer => Buffer.from(ExecutionTree.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExecutionTree => ExecutionTree.decode(value),
   },
   /**
    * Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID, PROGRAM_NOT_FOUND and
@@ -2674,6 +3136,26 @@ export const ExecutionServiceService = {
     responseDeserialize: (value: Buffer): Feedback => Feedback.decode(value),
   },
   /**
+   * Adds executions to a dataset as examples, as one import: completed ones, and ended ones whose outputs somebody corrected. Corrected
+   * outputs stand in for the outputs; of executions with equal inputs a corrected one is taken, else the newest. Examples name their
+   * executions, and the label of the newest feedback that has one. Repeating it adds nothing. Answers 201 with the version's address,
+   * 200 if nothing changed.
+   *
+   * Fails with DATASET_NOT_FOUND, PROGRAM_NOT_FOUND, MODULE_NOT_FOUND, FILTER_SYNTAX, IDEMPOTENCY_KEY_REUSED, and with INVALID_REQUEST
+   * for options that do not fit, for executions that do not fit the dataset's signature unless good ones are to be kept, and where
+   * nothing is found.
+   */
+  importExecutions: {
+    path: "/signet.v1.ExecutionService/ImportExecutions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ImportExecutionsRequest): Buffer =>
+      Buffer.from(ImportExecutionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ImportExecutionsRequest => ImportExecutionsRequest.decode(value),
+    responseSerialize: (value: ImportResult): Buffer => Buffer.from(ImportResult.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImportResult => ImportResult.decode(value),
+  },
+  /**
    * Sums up executions, read afresh: all of them, or those of a program, a module and a filter. Fails with INVALID_REQUEST, FILTER_SYNTAX,
    * PROGRAM_NOT_FOUND and MODULE_NOT_FOUND.
    */
@@ -2768,6 +3250,8 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
   createExecution: handleUnaryCall<CreateExecutionRequest, Execution>;
   /** Reads one execution. Fails with EXECUTION_NOT_FOUND. */
   getExecution: handleUnaryCall<GetExecutionRequest, Execution>;
+  /** Reads an execution with its steps, and theirs: what ran, in the order in which it was asked for. Fails with EXECUTION_NOT_FOUND. */
+  getExecutionTree: handleUnaryCall<GetExecutionTreeRequest, ExecutionTree>;
   /**
    * Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID, PROGRAM_NOT_FOUND and
    * MODULE_NOT_FOUND.
@@ -2794,6 +3278,17 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
   retryExecution: handleUnaryCall<RetryExecutionRequest, Execution>;
   /** Keeps what somebody thinks of an ended execution. Fails with EXECUTION_NOT_FOUND, STATE_FORBIDS while it runs, INVALID_REQUEST. */
   addFeedback: handleUnaryCall<AddFeedbackRequest, Feedback>;
+  /**
+   * Adds executions to a dataset as examples, as one import: completed ones, and ended ones whose outputs somebody corrected. Corrected
+   * outputs stand in for the outputs; of executions with equal inputs a corrected one is taken, else the newest. Examples name their
+   * executions, and the label of the newest feedback that has one. Repeating it adds nothing. Answers 201 with the version's address,
+   * 200 if nothing changed.
+   *
+   * Fails with DATASET_NOT_FOUND, PROGRAM_NOT_FOUND, MODULE_NOT_FOUND, FILTER_SYNTAX, IDEMPOTENCY_KEY_REUSED, and with INVALID_REQUEST
+   * for options that do not fit, for executions that do not fit the dataset's signature unless good ones are to be kept, and where
+   * nothing is found.
+   */
+  importExecutions: handleUnaryCall<ImportExecutionsRequest, ImportResult>;
   /**
    * Sums up executions, read afresh: all of them, or those of a program, a module and a filter. Fails with INVALID_REQUEST, FILTER_SYNTAX,
    * PROGRAM_NOT_FOUND and MODULE_NOT_FOUND.
@@ -2858,6 +3353,22 @@ export interface ExecutionServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Execution) => void,
+  ): ClientUnaryCall;
+  /** Reads an execution with its steps, and theirs: what ran, in the order in which it was asked for. Fails with EXECUTION_NOT_FOUND. */
+  getExecutionTree(
+    request: GetExecutionTreeRequest,
+    callback: (error: ServiceError | null, response: ExecutionTree) => void,
+  ): ClientUnaryCall;
+  getExecutionTree(
+    request: GetExecutionTreeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExecutionTree) => void,
+  ): ClientUnaryCall;
+  getExecutionTree(
+    request: GetExecutionTreeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExecutionTree) => void,
   ): ClientUnaryCall;
   /**
    * Lists executions, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID, PROGRAM_NOT_FOUND and
@@ -2987,6 +3498,31 @@ export interface ExecutionServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Feedback) => void,
+  ): ClientUnaryCall;
+  /**
+   * Adds executions to a dataset as examples, as one import: completed ones, and ended ones whose outputs somebody corrected. Corrected
+   * outputs stand in for the outputs; of executions with equal inputs a corrected one is taken, else the newest. Examples name their
+   * executions, and the label of the newest feedback that has one. Repeating it adds nothing. Answers 201 with the version's address,
+   * 200 if nothing changed.
+   *
+   * Fails with DATASET_NOT_FOUND, PROGRAM_NOT_FOUND, MODULE_NOT_FOUND, FILTER_SYNTAX, IDEMPOTENCY_KEY_REUSED, and with INVALID_REQUEST
+   * for options that do not fit, for executions that do not fit the dataset's signature unless good ones are to be kept, and where
+   * nothing is found.
+   */
+  importExecutions(
+    request: ImportExecutionsRequest,
+    callback: (error: ServiceError | null, response: ImportResult) => void,
+  ): ClientUnaryCall;
+  importExecutions(
+    request: ImportExecutionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ImportResult) => void,
+  ): ClientUnaryCall;
+  importExecutions(
+    request: ImportExecutionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ImportResult) => void,
   ): ClientUnaryCall;
   /**
    * Sums up executions, read afresh: all of them, or those of a program, a module and a filter. Fails with INVALID_REQUEST, FILTER_SYNTAX,

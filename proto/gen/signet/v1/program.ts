@@ -9,11 +9,33 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Struct } from "../../google/protobuf/struct.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { AdapterType, Payload } from "./common.ts";
+import { Split } from "./dataset.ts";
+import { Metric } from "./metric.ts";
 import { Signature } from "./signature.ts";
 
 export const protobufPackage = "signet.v1";
 
 export const protobufFileName = "signet/v1/program.proto";
+
+/** What a program runs; derived from how it was made. */
+export const ProgramKind = {
+  /** PROGRAM_KIND_UNSPECIFIED - Not said. */
+  PROGRAM_KIND_UNSPECIFIED: 0,
+  /** PROGRAM_KIND_SIGNATURE - One signature. */
+  PROGRAM_KIND_SIGNATURE: 1,
+  /** PROGRAM_KIND_PIPELINE - A pipeline of steps, made by ComposeProgram. */
+  PROGRAM_KIND_PIPELINE: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ProgramKind = typeof ProgramKind[keyof typeof ProgramKind];
+
+export namespace ProgramKind {
+  export type PROGRAM_KIND_UNSPECIFIED = typeof ProgramKind.PROGRAM_KIND_UNSPECIFIED;
+  export type PROGRAM_KIND_SIGNATURE = typeof ProgramKind.PROGRAM_KIND_SIGNATURE;
+  export type PROGRAM_KIND_PIPELINE = typeof ProgramKind.PROGRAM_KIND_PIPELINE;
+  export type UNRECOGNIZED = typeof ProgramKind.UNRECOGNIZED;
+}
 
 /** Where a program stands in its life. */
 export const ProgramStatus = {
@@ -115,7 +137,21 @@ export interface Program {
     | Date
     | undefined;
   /** When it was changed last. Output only. */
-  updateTime?: Date | undefined;
+  updateTime?:
+    | Date
+    | undefined;
+  /** The optimizer that OptimizeProgram uses if no other is named; empty if there is none. */
+  optimizerId: string;
+  /** Whether it runs a signature or a pipeline. Output only. */
+  kind: ProgramKind;
+  /** The steps of a pipeline, as they were given; absent for programs that run a signature. Of the newest version. */
+  pipelineSpec?:
+    | { [key: string]: any }
+    | undefined;
+  /** Ids of the modules that a pipeline is made of: the given ones in their order, then those that its steps name besides. */
+  modules: string[];
+  /** Who gets which version, and what a version must show before it may serve; absent if nothing was said. */
+  servingPolicy?: ServingPolicy | undefined;
 }
 
 export interface Program_LabelsEntry {
@@ -195,7 +231,10 @@ export interface ProgramVersion {
   programId: string;
   /** 1 at creation, one more with each change of what is served. */
   version: number;
-  /** The signature as it was then. */
+  /**
+   * The signature as it was then. For a pipeline: its inputs, and the fields of what it returns where they are known, else one output
+   * `result` of any type.
+   */
   signature?:
     | Signature
     | undefined;
@@ -214,7 +253,17 @@ export interface ProgramVersion {
   /** True for the version that answers calls. */
   serving: boolean;
   /** When it was made. Output only. */
-  createTime?: Date | undefined;
+  createTime?:
+    | Date
+    | undefined;
+  /** The steps of a pipeline, as they were given; absent for programs that run a signature. */
+  pipelineSpec?:
+    | { [key: string]: any }
+    | undefined;
+  /** Ids of the modules that the pipeline is made of. */
+  modules: string[];
+  /** Which optimization made it; absent for others. */
+  lineage?: VersionLineage | undefined;
 }
 
 /** What an engine made of a program version. */
@@ -247,6 +296,92 @@ export interface Preparation_DialectEntry {
   value: string;
 }
 
+/** Where a version that an optimizer made comes from. */
+export interface VersionLineage {
+  /** The optimization job. */
+  jobId: string;
+  /** The optimizer's id; empty if none was kept. */
+  optimizerId: string;
+  /** Its kind, such as `mipro`. */
+  optimizerType: string;
+  /** The settings with which it ran. */
+  config?:
+    | { [key: string]: any }
+    | undefined;
+  /** The dataset that it learned from. */
+  datasetId: string;
+  /** The version of the dataset. */
+  datasetVersion: number;
+  /** What the version that it began with scores on the held-out split; absent while the job runs. */
+  scoreBefore?:
+    | number
+    | undefined;
+  /** What this version scores on the same split; absent while the job runs. */
+  scoreAfter?: number | undefined;
+}
+
+/** Who gets which version of a program, and what a version must show before it may serve. */
+export interface ServingPolicy {
+  /** What a version must show before it may be promoted; absent means nothing. */
+  gate?:
+    | PromotionGate
+    | undefined;
+  /** Names of versions, `[a-z][a-z0-9-]{0,62}`, such as `stable`: callers pin them by `version_label`. At most 32. */
+  versionLabels: { [key: string]: number };
+  /**
+   * Versions that share the calls for which no version is asked, 2 to 10 of them, all prepared; empty means that the serving one gets
+   * all. Promoting a version empties it.
+   */
+  trafficSplit: TrafficShare[];
+}
+
+export interface ServingPolicy_VersionLabelsEntry {
+  key: string;
+  value: number;
+}
+
+/**
+ * The part of one version in the calls of a program. Whose calls it gets is decided by the caller's `sticky_key`, or else by its API
+ * key, and stays so: who is near a border between two versions moves when percentages do, nobody else.
+ */
+export interface TrafficShare {
+  /** The version. */
+  version: number;
+  /** How many of a hundred callers get it, 1 to 99; all of a split together make 100. */
+  percent: number;
+}
+
+/**
+ * What a version must show before it may be promoted: measured by an evaluation of just this version of the program, on this dataset,
+ * with this metric. A version that has served before passes without.
+ */
+export interface PromotionGate {
+  /** Id or slug of the dataset. Required. */
+  dataset: string;
+  /** Which version of it; 0 means the newest. */
+  datasetVersion: number;
+  /** Which splits; empty means all. */
+  splits: Split[];
+  /** By what answers are scored. Required. */
+  metric?:
+    | Metric
+    | undefined;
+  /** The mean score that it must reach, 0 to 1. */
+  minScore?:
+    | number
+    | undefined;
+  /** How much less than the serving version it may score, 0 to 1. */
+  maxDrop?:
+    | number
+    | undefined;
+  /** How many times what the serving version costs it may cost, above 0. */
+  maxCostRatio?:
+    | number
+    | undefined;
+  /** How many times as long as the serving version it may take at p95, above 0. */
+  maxLatencyRatio?: number | undefined;
+}
+
 function createBaseProgram(): Program {
   return {
     id: "",
@@ -268,6 +403,11 @@ function createBaseProgram(): Program {
     etag: "",
     createTime: undefined,
     updateTime: undefined,
+    optimizerId: "",
+    kind: 0,
+    pipelineSpec: undefined,
+    modules: [],
+    servingPolicy: undefined,
   };
 }
 
@@ -329,6 +469,21 @@ export const Program: MessageFns<Program> = {
     }
     if (message.updateTime !== undefined) {
       Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(154).fork()).join();
+    }
+    if (message.optimizerId !== "") {
+      writer.uint32(242).string(message.optimizerId);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(160).int32(message.kind);
+    }
+    if (message.pipelineSpec !== undefined) {
+      Struct.encode(Struct.wrap(message.pipelineSpec), writer.uint32(170).fork()).join();
+    }
+    for (const v of message.modules) {
+      writer.uint32(178).string(v!);
+    }
+    if (message.servingPolicy !== undefined) {
+      ServingPolicy.encode(message.servingPolicy, writer.uint32(322).fork()).join();
     }
     return writer;
   },
@@ -501,6 +656,46 @@ export const Program: MessageFns<Program> = {
             message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.optimizerId = reader.string();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.pipelineSpec = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.modules.push(reader.string());
+            continue;
+          }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.servingPolicy = ServingPolicy.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -547,6 +742,13 @@ export const Program: MessageFns<Program> = {
     message.etag = object.etag ?? "";
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
+    message.optimizerId = object.optimizerId ?? "";
+    message.kind = object.kind ?? 0;
+    message.pipelineSpec = object.pipelineSpec ?? undefined;
+    message.modules = object.modules?.map((e) => e) || [];
+    message.servingPolicy = (object.servingPolicy !== undefined && object.servingPolicy !== null)
+      ? ServingPolicy.fromPartial(object.servingPolicy)
+      : undefined;
     return message;
   },
 };
@@ -931,6 +1133,9 @@ function createBaseProgramVersion(): ProgramVersion {
     preparation: undefined,
     serving: false,
     createTime: undefined,
+    pipelineSpec: undefined,
+    modules: [],
+    lineage: undefined,
   };
 }
 
@@ -965,6 +1170,15 @@ export const ProgramVersion: MessageFns<ProgramVersion> = {
     }
     if (message.createTime !== undefined) {
       Timestamp.encode(toTimestamp(message.createTime), writer.uint32(82).fork()).join();
+    }
+    if (message.pipelineSpec !== undefined) {
+      Struct.encode(Struct.wrap(message.pipelineSpec), writer.uint32(90).fork()).join();
+    }
+    for (const v of message.modules) {
+      writer.uint32(98).string(v!);
+    }
+    if (message.lineage !== undefined) {
+      VersionLineage.encode(message.lineage, writer.uint32(242).fork()).join();
     }
     return writer;
   },
@@ -1062,6 +1276,30 @@ export const ProgramVersion: MessageFns<ProgramVersion> = {
             message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.pipelineSpec = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.modules.push(reader.string());
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.lineage = VersionLineage.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1095,6 +1333,11 @@ export const ProgramVersion: MessageFns<ProgramVersion> = {
       : undefined;
     message.serving = object.serving ?? false;
     message.createTime = object.createTime ?? undefined;
+    message.pipelineSpec = object.pipelineSpec ?? undefined;
+    message.modules = object.modules?.map((e) => e) || [];
+    message.lineage = (object.lineage !== undefined && object.lineage !== null)
+      ? VersionLineage.fromPartial(object.lineage)
+      : undefined;
     return message;
   },
 };
@@ -1310,6 +1553,548 @@ export const Preparation_DialectEntry: MessageFns<Preparation_DialectEntry> = {
     const message = createBasePreparation_DialectEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseVersionLineage(): VersionLineage {
+  return {
+    jobId: "",
+    optimizerId: "",
+    optimizerType: "",
+    config: undefined,
+    datasetId: "",
+    datasetVersion: 0,
+    scoreBefore: undefined,
+    scoreAfter: undefined,
+  };
+}
+
+export const VersionLineage: MessageFns<VersionLineage> = {
+  encode(message: VersionLineage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    if (message.optimizerId !== "") {
+      writer.uint32(18).string(message.optimizerId);
+    }
+    if (message.optimizerType !== "") {
+      writer.uint32(26).string(message.optimizerType);
+    }
+    if (message.config !== undefined) {
+      Struct.encode(Struct.wrap(message.config), writer.uint32(34).fork()).join();
+    }
+    if (message.datasetId !== "") {
+      writer.uint32(42).string(message.datasetId);
+    }
+    if (message.datasetVersion !== 0) {
+      writer.uint32(48).int32(message.datasetVersion);
+    }
+    if (message.scoreBefore !== undefined) {
+      writer.uint32(57).double(message.scoreBefore);
+    }
+    if (message.scoreAfter !== undefined) {
+      writer.uint32(65).double(message.scoreAfter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VersionLineage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVersionLineage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.optimizerId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.optimizerType = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.config = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.datasetId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.datasetVersion = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.scoreBefore = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.scoreAfter = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VersionLineage>, I>>(base?: I): VersionLineage {
+    return VersionLineage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VersionLineage>, I>>(object: I): VersionLineage {
+    const message = createBaseVersionLineage();
+    message.jobId = object.jobId ?? "";
+    message.optimizerId = object.optimizerId ?? "";
+    message.optimizerType = object.optimizerType ?? "";
+    message.config = object.config ?? undefined;
+    message.datasetId = object.datasetId ?? "";
+    message.datasetVersion = object.datasetVersion ?? 0;
+    message.scoreBefore = object.scoreBefore ?? undefined;
+    message.scoreAfter = object.scoreAfter ?? undefined;
+    return message;
+  },
+};
+
+function createBaseServingPolicy(): ServingPolicy {
+  return { gate: undefined, versionLabels: {}, trafficSplit: [] };
+}
+
+export const ServingPolicy: MessageFns<ServingPolicy> = {
+  encode(message: ServingPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.gate !== undefined) {
+      PromotionGate.encode(message.gate, writer.uint32(10).fork()).join();
+    }
+    globalThis.Object.entries(message.versionLabels).forEach(([key, value]: [string, number]) => {
+      ServingPolicy_VersionLabelsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    for (const v of message.trafficSplit) {
+      TrafficShare.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServingPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServingPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.gate = PromotionGate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = ServingPolicy_VersionLabelsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.versionLabels[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.trafficSplit.push(TrafficShare.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ServingPolicy>, I>>(base?: I): ServingPolicy {
+    return ServingPolicy.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ServingPolicy>, I>>(object: I): ServingPolicy {
+    const message = createBaseServingPolicy();
+    message.gate = (object.gate !== undefined && object.gate !== null)
+      ? PromotionGate.fromPartial(object.gate)
+      : undefined;
+    message.versionLabels = (globalThis.Object.entries(object.versionLabels ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.trafficSplit = object.trafficSplit?.map((e) => TrafficShare.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseServingPolicy_VersionLabelsEntry(): ServingPolicy_VersionLabelsEntry {
+  return { key: "", value: 0 };
+}
+
+export const ServingPolicy_VersionLabelsEntry: MessageFns<ServingPolicy_VersionLabelsEntry> = {
+  encode(message: ServingPolicy_VersionLabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).int32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServingPolicy_VersionLabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServingPolicy_VersionLabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ServingPolicy_VersionLabelsEntry>, I>>(
+    base?: I,
+  ): ServingPolicy_VersionLabelsEntry {
+    return ServingPolicy_VersionLabelsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ServingPolicy_VersionLabelsEntry>, I>>(
+    object: I,
+  ): ServingPolicy_VersionLabelsEntry {
+    const message = createBaseServingPolicy_VersionLabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseTrafficShare(): TrafficShare {
+  return { version: 0, percent: 0 };
+}
+
+export const TrafficShare: MessageFns<TrafficShare> = {
+  encode(message: TrafficShare, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0) {
+      writer.uint32(8).int32(message.version);
+    }
+    if (message.percent !== 0) {
+      writer.uint32(16).int32(message.percent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrafficShare {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrafficShare();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.percent = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TrafficShare>, I>>(base?: I): TrafficShare {
+    return TrafficShare.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TrafficShare>, I>>(object: I): TrafficShare {
+    const message = createBaseTrafficShare();
+    message.version = object.version ?? 0;
+    message.percent = object.percent ?? 0;
+    return message;
+  },
+};
+
+function createBasePromotionGate(): PromotionGate {
+  return {
+    dataset: "",
+    datasetVersion: 0,
+    splits: [],
+    metric: undefined,
+    minScore: undefined,
+    maxDrop: undefined,
+    maxCostRatio: undefined,
+    maxLatencyRatio: undefined,
+  };
+}
+
+export const PromotionGate: MessageFns<PromotionGate> = {
+  encode(message: PromotionGate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dataset !== "") {
+      writer.uint32(10).string(message.dataset);
+    }
+    if (message.datasetVersion !== 0) {
+      writer.uint32(16).int32(message.datasetVersion);
+    }
+    if (message.splits.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.splits) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.metric !== undefined) {
+      Metric.encode(message.metric, writer.uint32(34).fork()).join();
+    }
+    if (message.minScore !== undefined) {
+      writer.uint32(41).double(message.minScore);
+    }
+    if (message.maxDrop !== undefined) {
+      writer.uint32(49).double(message.maxDrop);
+    }
+    if (message.maxCostRatio !== undefined) {
+      writer.uint32(57).double(message.maxCostRatio);
+    }
+    if (message.maxLatencyRatio !== undefined) {
+      writer.uint32(65).double(message.maxLatencyRatio);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromotionGate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromotionGate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dataset = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.datasetVersion = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.splits.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.splits.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.metric = Metric.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.minScore = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.maxDrop = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.maxCostRatio = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.maxLatencyRatio = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PromotionGate>, I>>(base?: I): PromotionGate {
+    return PromotionGate.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PromotionGate>, I>>(object: I): PromotionGate {
+    const message = createBasePromotionGate();
+    message.dataset = object.dataset ?? "";
+    message.datasetVersion = object.datasetVersion ?? 0;
+    message.splits = object.splits?.map((e) => e) || [];
+    message.metric = (object.metric !== undefined && object.metric !== null)
+      ? Metric.fromPartial(object.metric)
+      : undefined;
+    message.minScore = object.minScore ?? undefined;
+    message.maxDrop = object.maxDrop ?? undefined;
+    message.maxCostRatio = object.maxCostRatio ?? undefined;
+    message.maxLatencyRatio = object.maxLatencyRatio ?? undefined;
     return message;
   },
 };

@@ -22,7 +22,7 @@ import { Empty } from "../../google/protobuf/empty.ts";
 import { FieldMask } from "../../google/protobuf/field_mask.ts";
 import { Struct } from "../../google/protobuf/struct.ts";
 import { AdapterType, Payload } from "./common.ts";
-import { Program, ProgramConfiguration, ProgramStatus, ProgramVersion } from "./program.ts";
+import { Program, ProgramConfiguration, ProgramStatus, ProgramVersion, ServingPolicy } from "./program.ts";
 
 export const protobufPackage = "signet.v1";
 
@@ -58,9 +58,42 @@ export interface CreateProgramRequest {
   requestId: string;
   /** Which parser reads `signature_spec`: `enhanced` or `basic`. Empty means the configured one. */
   signatureParser: string;
+  /** The optimizer that OptimizeProgram uses if no other is named: id or slug. */
+  optimizer: string;
 }
 
 export interface CreateProgramRequest_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+/** Asks for a new program that runs a pipeline. */
+export interface ComposeProgramRequest {
+  /** What to call it; `Pipeline - <first module>`, with ` +n` for n more, if empty. */
+  name: string;
+  /** Its unique short name; made from the name if empty. */
+  slug: string;
+  /** What it is for. */
+  description: string;
+  /** Ids or names of the modules that it is made of; 1 to 100. Steps may name others besides. Required. */
+  modules: string[];
+  /** The pipeline, at most 256 KiB: `steps` and, in the full form, `inputs` and `return`. Required. */
+  pipelineSpec?:
+    | { [key: string]: any }
+    | undefined;
+  /** Which engines may serve its steps; default python_port. */
+  adapterType: AdapterType;
+  /** Parameters that optimizers may change. */
+  variables?:
+    | { [key: string]: any }
+    | undefined;
+  /** Labels. */
+  labels: { [key: string]: string };
+  /** Makes repeats of this call one, for 24 h; at most 128 printable characters. */
+  requestId: string;
+}
+
+export interface ComposeProgramRequest_LabelsEntry {
   key: string;
   value: string;
 }
@@ -80,7 +113,7 @@ export interface ListProgramsRequest {
   /** Where to go on: `next_page_token` of the page before, with the same filter and order. */
   pageToken: string;
   /**
-   * Such as `status = ready AND labels.team = "search"`; over id, slug, name, status, adapter_type, signature_id, create_time,
+   * Such as `status = ready AND labels.team = "search"`; over id, slug, name, status, kind, adapter_type, signature_id, create_time,
    * update_time (also as inserted_at, updated_at) and labels.KEY.
    */
   filter: string;
@@ -136,6 +169,16 @@ export interface UpdateProgramRequest {
   etag: string;
   /** Makes repeats of this call one, for 24 h. */
   requestId: string;
+  /** New pipeline, all of it; for programs that run one. */
+  pipelineSpec?:
+    | { [key: string]: any }
+    | undefined;
+  /** New policy of serving, all of it. */
+  servingPolicy?:
+    | ServingPolicy
+    | undefined;
+  /** New optimizer, by id or slug; empty means none. */
+  optimizer?: string | undefined;
 }
 
 export interface UpdateProgramRequest_LabelsEntry {
@@ -245,6 +288,7 @@ function createBaseCreateProgramRequest(): CreateProgramRequest {
     labels: {},
     requestId: "",
     signatureParser: "",
+    optimizer: "",
   };
 }
 
@@ -285,6 +329,9 @@ export const CreateProgramRequest: MessageFns<CreateProgramRequest> = {
     }
     if (message.signatureParser !== "") {
       writer.uint32(98).string(message.signatureParser);
+    }
+    if (message.optimizer !== "") {
+      writer.uint32(242).string(message.optimizer);
     }
     return writer;
   },
@@ -401,6 +448,14 @@ export const CreateProgramRequest: MessageFns<CreateProgramRequest> = {
             message.signatureParser = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.optimizer = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -440,6 +495,7 @@ export const CreateProgramRequest: MessageFns<CreateProgramRequest> = {
     );
     message.requestId = object.requestId ?? "";
     message.signatureParser = object.signatureParser ?? "";
+    message.optimizer = object.optimizer ?? "";
     return message;
   },
 };
@@ -509,6 +565,249 @@ export const CreateProgramRequest_LabelsEntry: MessageFns<CreateProgramRequest_L
     object: I,
   ): CreateProgramRequest_LabelsEntry {
     const message = createBaseCreateProgramRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseComposeProgramRequest(): ComposeProgramRequest {
+  return {
+    name: "",
+    slug: "",
+    description: "",
+    modules: [],
+    pipelineSpec: undefined,
+    adapterType: 0,
+    variables: undefined,
+    labels: {},
+    requestId: "",
+  };
+}
+
+export const ComposeProgramRequest: MessageFns<ComposeProgramRequest> = {
+  encode(message: ComposeProgramRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.slug !== "") {
+      writer.uint32(18).string(message.slug);
+    }
+    if (message.description !== "") {
+      writer.uint32(26).string(message.description);
+    }
+    for (const v of message.modules) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.pipelineSpec !== undefined) {
+      Struct.encode(Struct.wrap(message.pipelineSpec), writer.uint32(42).fork()).join();
+    }
+    if (message.adapterType !== 0) {
+      writer.uint32(48).int32(message.adapterType);
+    }
+    if (message.variables !== undefined) {
+      Struct.encode(Struct.wrap(message.variables), writer.uint32(58).fork()).join();
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      ComposeProgramRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
+    if (message.requestId !== "") {
+      writer.uint32(74).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ComposeProgramRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseComposeProgramRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.slug = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.modules.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.pipelineSpec = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.adapterType = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.variables = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = ComposeProgramRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.labels[entry8.key] = entry8.value;
+            }
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ComposeProgramRequest>, I>>(base?: I): ComposeProgramRequest {
+    return ComposeProgramRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ComposeProgramRequest>, I>>(object: I): ComposeProgramRequest {
+    const message = createBaseComposeProgramRequest();
+    message.name = object.name ?? "";
+    message.slug = object.slug ?? "";
+    message.description = object.description ?? "";
+    message.modules = object.modules?.map((e) => e) || [];
+    message.pipelineSpec = object.pipelineSpec ?? undefined;
+    message.adapterType = object.adapterType ?? 0;
+    message.variables = object.variables ?? undefined;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseComposeProgramRequest_LabelsEntry(): ComposeProgramRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const ComposeProgramRequest_LabelsEntry: MessageFns<ComposeProgramRequest_LabelsEntry> = {
+  encode(message: ComposeProgramRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ComposeProgramRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseComposeProgramRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ComposeProgramRequest_LabelsEntry>, I>>(
+    base?: I,
+  ): ComposeProgramRequest_LabelsEntry {
+    return ComposeProgramRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ComposeProgramRequest_LabelsEntry>, I>>(
+    object: I,
+  ): ComposeProgramRequest_LabelsEntry {
+    const message = createBaseComposeProgramRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;
@@ -788,6 +1087,9 @@ function createBaseUpdateProgramRequest(): UpdateProgramRequest {
     updateMask: undefined,
     etag: "",
     requestId: "",
+    pipelineSpec: undefined,
+    servingPolicy: undefined,
+    optimizer: undefined,
   };
 }
 
@@ -822,6 +1124,15 @@ export const UpdateProgramRequest: MessageFns<UpdateProgramRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(82).string(message.requestId);
+    }
+    if (message.pipelineSpec !== undefined) {
+      Struct.encode(Struct.wrap(message.pipelineSpec), writer.uint32(90).fork()).join();
+    }
+    if (message.servingPolicy !== undefined) {
+      ServingPolicy.encode(message.servingPolicy, writer.uint32(98).fork()).join();
+    }
+    if (message.optimizer !== undefined) {
+      writer.uint32(242).string(message.optimizer);
     }
     return writer;
   },
@@ -922,6 +1233,30 @@ export const UpdateProgramRequest: MessageFns<UpdateProgramRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.pipelineSpec = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.servingPolicy = ServingPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.optimizer = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -959,6 +1294,11 @@ export const UpdateProgramRequest: MessageFns<UpdateProgramRequest> = {
     message.updateMask = object.updateMask ?? undefined;
     message.etag = object.etag ?? "";
     message.requestId = object.requestId ?? "";
+    message.pipelineSpec = object.pipelineSpec ?? undefined;
+    message.servingPolicy = (object.servingPolicy !== undefined && object.servingPolicy !== null)
+      ? ServingPolicy.fromPartial(object.servingPolicy)
+      : undefined;
+    message.optimizer = object.optimizer ?? undefined;
     return message;
   },
 };
@@ -1743,6 +2083,23 @@ export const ProgramServiceService = {
     responseSerialize: (value: Program): Buffer => Buffer.from(Program.encode(value).finish()),
     responseDeserialize: (value: Buffer): Program => Program.decode(value),
   },
+  /**
+   * Creates a program, DRAFT, that runs a pipeline of modules and other steps. The pipeline is checked as a whole: names, types of fields
+   * that meet, cycles, steps that can never run, what it returns; each fault comes with its path in the spec, all at once. Answers 201.
+   *
+   * Fails with INVALID_REQUEST, MODULE_NOT_FOUND (a module of `modules`; `metadata.resource` lists those that are missing),
+   * PIPELINE_INVALID, NAME_TAKEN (a given slug) and IDEMPOTENCY_KEY_REUSED.
+   */
+  composeProgram: {
+    path: "/signet.v1.ProgramService/ComposeProgram" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ComposeProgramRequest): Buffer =>
+      Buffer.from(ComposeProgramRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ComposeProgramRequest => ComposeProgramRequest.decode(value),
+    responseSerialize: (value: Program): Buffer => Buffer.from(Program.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Program => Program.decode(value),
+  },
   /** Reads one program. Archived ones are PROGRAM_NOT_FOUND unless an admin asks with `include_archived`. */
   getProgram: {
     path: "/signet.v1.ProgramService/GetProgram" as const,
@@ -1768,9 +2125,11 @@ export const ProgramServiceService = {
     responseDeserialize: (value: Buffer): ListProgramsResponse => ListProgramsResponse.decode(value),
   },
   /**
-   * Changes a program. A new configuration of a program that is not DRAFT makes a new version that is not served yet.
+   * Changes a program. A new configuration of a program that is not DRAFT makes a new version that is not served yet, and so does a new
+   * pipeline.
    *
-   * Fails with PROGRAM_NOT_FOUND, ETAG_MISMATCH, NAME_TAKEN, INVALID_REQUEST, LM_NOT_FOUND, and STATE_FORBIDS for archived ones.
+   * Fails with PROGRAM_NOT_FOUND, ETAG_MISMATCH, NAME_TAKEN, INVALID_REQUEST, LM_NOT_FOUND, PIPELINE_INVALID, and STATE_FORBIDS for
+   * archived ones.
    */
   updateProgram: {
     path: "/signet.v1.ProgramService/UpdateProgram" as const,
@@ -1882,6 +2241,14 @@ export interface ProgramServiceServer extends UntypedServiceImplementation {
    * (a given slug), LM_NOT_FOUND and IDEMPOTENCY_KEY_REUSED.
    */
   createProgram: handleUnaryCall<CreateProgramRequest, Program>;
+  /**
+   * Creates a program, DRAFT, that runs a pipeline of modules and other steps. The pipeline is checked as a whole: names, types of fields
+   * that meet, cycles, steps that can never run, what it returns; each fault comes with its path in the spec, all at once. Answers 201.
+   *
+   * Fails with INVALID_REQUEST, MODULE_NOT_FOUND (a module of `modules`; `metadata.resource` lists those that are missing),
+   * PIPELINE_INVALID, NAME_TAKEN (a given slug) and IDEMPOTENCY_KEY_REUSED.
+   */
+  composeProgram: handleUnaryCall<ComposeProgramRequest, Program>;
   /** Reads one program. Archived ones are PROGRAM_NOT_FOUND unless an admin asks with `include_archived`. */
   getProgram: handleUnaryCall<GetProgramRequest, Program>;
   /**
@@ -1890,9 +2257,11 @@ export interface ProgramServiceServer extends UntypedServiceImplementation {
    */
   listPrograms: handleUnaryCall<ListProgramsRequest, ListProgramsResponse>;
   /**
-   * Changes a program. A new configuration of a program that is not DRAFT makes a new version that is not served yet.
+   * Changes a program. A new configuration of a program that is not DRAFT makes a new version that is not served yet, and so does a new
+   * pipeline.
    *
-   * Fails with PROGRAM_NOT_FOUND, ETAG_MISMATCH, NAME_TAKEN, INVALID_REQUEST, LM_NOT_FOUND, and STATE_FORBIDS for archived ones.
+   * Fails with PROGRAM_NOT_FOUND, ETAG_MISMATCH, NAME_TAKEN, INVALID_REQUEST, LM_NOT_FOUND, PIPELINE_INVALID, and STATE_FORBIDS for
+   * archived ones.
    */
   updateProgram: handleUnaryCall<UpdateProgramRequest, Program>;
   /**
@@ -1947,6 +2316,28 @@ export interface ProgramServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Program) => void,
   ): ClientUnaryCall;
+  /**
+   * Creates a program, DRAFT, that runs a pipeline of modules and other steps. The pipeline is checked as a whole: names, types of fields
+   * that meet, cycles, steps that can never run, what it returns; each fault comes with its path in the spec, all at once. Answers 201.
+   *
+   * Fails with INVALID_REQUEST, MODULE_NOT_FOUND (a module of `modules`; `metadata.resource` lists those that are missing),
+   * PIPELINE_INVALID, NAME_TAKEN (a given slug) and IDEMPOTENCY_KEY_REUSED.
+   */
+  composeProgram(
+    request: ComposeProgramRequest,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  composeProgram(
+    request: ComposeProgramRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  composeProgram(
+    request: ComposeProgramRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
   /** Reads one program. Archived ones are PROGRAM_NOT_FOUND unless an admin asks with `include_archived`. */
   getProgram(
     request: GetProgramRequest,
@@ -1983,9 +2374,11 @@ export interface ProgramServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListProgramsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Changes a program. A new configuration of a program that is not DRAFT makes a new version that is not served yet.
+   * Changes a program. A new configuration of a program that is not DRAFT makes a new version that is not served yet, and so does a new
+   * pipeline.
    *
-   * Fails with PROGRAM_NOT_FOUND, ETAG_MISMATCH, NAME_TAKEN, INVALID_REQUEST, LM_NOT_FOUND, and STATE_FORBIDS for archived ones.
+   * Fails with PROGRAM_NOT_FOUND, ETAG_MISMATCH, NAME_TAKEN, INVALID_REQUEST, LM_NOT_FOUND, PIPELINE_INVALID, and STATE_FORBIDS for
+   * archived ones.
    */
   updateProgram(
     request: UpdateProgramRequest,

@@ -10,9 +10,11 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
@@ -21,6 +23,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Struct } from "../../google/protobuf/struct.ts";
+import { BatchExecuteItem, BatchExecuteResult } from "./batch.ts";
 import { Engine, Payload } from "./common.ts";
 import { ExecutionEvent, ExecutionOptions, ExecutionResult } from "./execution.ts";
 import { LmCapabilities } from "./language_model.ts";
@@ -106,6 +109,33 @@ export interface ExecuteProgramRequest {
 }
 
 export interface ExecuteProgramRequest_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+/** Runs a program once, step by step where it is a pipeline. */
+export interface RunProgramRequest {
+  /** Id or slug. */
+  program: string;
+  /** The inputs. Required. */
+  inputs?:
+    | Payload
+    | undefined;
+  /** How to run it. */
+  executionOptions?:
+    | ExecutionOptions
+    | undefined;
+  /** Labels of the execution. */
+  labels: { [key: string]: string };
+  /** Anything to keep with the execution. */
+  metadata?:
+    | { [key: string]: any }
+    | undefined;
+  /** Makes repeats of this call one, for 24 h; at most 128 printable characters. */
+  requestId: string;
+}
+
+export interface RunProgramRequest_LabelsEntry {
   key: string;
   value: string;
 }
@@ -226,6 +256,33 @@ export interface PromoteProgramVersionRequest {
   etag: string;
   /** Makes repeats of this call one, for 24 h. */
   requestId: string;
+  /** Where the gate lacks an evaluation: makes it, and waits for it until the call's deadline; a repeat goes on waiting for the same one. */
+  evaluate: boolean;
+  /** Passes by the gate; for admins. */
+  force: boolean;
+}
+
+/** A part of a batch that somebody waits for. All but `item` is said in the first one. */
+export interface BatchExecuteProgramRequest {
+  /** Id or slug of the program. Required. */
+  program: string;
+  /** The next item; may be absent in the first part. */
+  item?:
+    | BatchExecuteItem
+    | undefined;
+  /** How to run each item. `shadow` is not taken. */
+  executionOptions?:
+    | ExecutionOptions
+    | undefined;
+  /** How many items run at once, 1 to 256; 0 means 32. */
+  concurrency: number;
+  /** Labels of the executions. */
+  labels: { [key: string]: string };
+}
+
+export interface BatchExecuteProgramRequest_LabelsEntry {
+  key: string;
+  value: string;
 }
 
 function createBaseCheckLanguageModelRequest(): CheckLanguageModelRequest {
@@ -827,6 +884,212 @@ export const ExecuteProgramRequest_LabelsEntry: MessageFns<ExecuteProgramRequest
     object: I,
   ): ExecuteProgramRequest_LabelsEntry {
     const message = createBaseExecuteProgramRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseRunProgramRequest(): RunProgramRequest {
+  return {
+    program: "",
+    inputs: undefined,
+    executionOptions: undefined,
+    labels: {},
+    metadata: undefined,
+    requestId: "",
+  };
+}
+
+export const RunProgramRequest: MessageFns<RunProgramRequest> = {
+  encode(message: RunProgramRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.inputs !== undefined) {
+      Payload.encode(message.inputs, writer.uint32(18).fork()).join();
+    }
+    if (message.executionOptions !== undefined) {
+      ExecutionOptions.encode(message.executionOptions, writer.uint32(26).fork()).join();
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      RunProgramRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    if (message.metadata !== undefined) {
+      Struct.encode(Struct.wrap(message.metadata), writer.uint32(42).fork()).join();
+    }
+    if (message.requestId !== "") {
+      writer.uint32(50).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunProgramRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunProgramRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.inputs = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.executionOptions = ExecutionOptions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = RunProgramRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.labels[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.metadata = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RunProgramRequest>, I>>(base?: I): RunProgramRequest {
+    return RunProgramRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RunProgramRequest>, I>>(object: I): RunProgramRequest {
+    const message = createBaseRunProgramRequest();
+    message.program = object.program ?? "";
+    message.inputs = (object.inputs !== undefined && object.inputs !== null)
+      ? Payload.fromPartial(object.inputs)
+      : undefined;
+    message.executionOptions = (object.executionOptions !== undefined && object.executionOptions !== null)
+      ? ExecutionOptions.fromPartial(object.executionOptions)
+      : undefined;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.metadata = object.metadata ?? undefined;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseRunProgramRequest_LabelsEntry(): RunProgramRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const RunProgramRequest_LabelsEntry: MessageFns<RunProgramRequest_LabelsEntry> = {
+  encode(message: RunProgramRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunProgramRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunProgramRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RunProgramRequest_LabelsEntry>, I>>(base?: I): RunProgramRequest_LabelsEntry {
+    return RunProgramRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RunProgramRequest_LabelsEntry>, I>>(
+    object: I,
+  ): RunProgramRequest_LabelsEntry {
+    const message = createBaseRunProgramRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;
@@ -1594,7 +1857,7 @@ export const PromptMessage: MessageFns<PromptMessage> = {
 };
 
 function createBasePromoteProgramVersionRequest(): PromoteProgramVersionRequest {
-  return { program: "", version: 0, etag: "", requestId: "" };
+  return { program: "", version: 0, etag: "", requestId: "", evaluate: false, force: false };
 }
 
 export const PromoteProgramVersionRequest: MessageFns<PromoteProgramVersionRequest> = {
@@ -1610,6 +1873,12 @@ export const PromoteProgramVersionRequest: MessageFns<PromoteProgramVersionReque
     }
     if (message.requestId !== "") {
       writer.uint32(34).string(message.requestId);
+    }
+    if (message.evaluate !== false) {
+      writer.uint32(40).bool(message.evaluate);
+    }
+    if (message.force !== false) {
+      writer.uint32(48).bool(message.force);
     }
     return writer;
   },
@@ -1659,6 +1928,22 @@ export const PromoteProgramVersionRequest: MessageFns<PromoteProgramVersionReque
             message.requestId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.evaluate = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1680,6 +1965,197 @@ export const PromoteProgramVersionRequest: MessageFns<PromoteProgramVersionReque
     message.version = object.version ?? 0;
     message.etag = object.etag ?? "";
     message.requestId = object.requestId ?? "";
+    message.evaluate = object.evaluate ?? false;
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseBatchExecuteProgramRequest(): BatchExecuteProgramRequest {
+  return { program: "", item: undefined, executionOptions: undefined, concurrency: 0, labels: {} };
+}
+
+export const BatchExecuteProgramRequest: MessageFns<BatchExecuteProgramRequest> = {
+  encode(message: BatchExecuteProgramRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.item !== undefined) {
+      BatchExecuteItem.encode(message.item, writer.uint32(18).fork()).join();
+    }
+    if (message.executionOptions !== undefined) {
+      ExecutionOptions.encode(message.executionOptions, writer.uint32(26).fork()).join();
+    }
+    if (message.concurrency !== 0) {
+      writer.uint32(32).int32(message.concurrency);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      BatchExecuteProgramRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BatchExecuteProgramRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatchExecuteProgramRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.item = BatchExecuteItem.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.executionOptions = ExecutionOptions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.concurrency = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            const entry5 = BatchExecuteProgramRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry5.value !== undefined) {
+              message.labels[entry5.key] = entry5.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BatchExecuteProgramRequest>, I>>(base?: I): BatchExecuteProgramRequest {
+    return BatchExecuteProgramRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BatchExecuteProgramRequest>, I>>(object: I): BatchExecuteProgramRequest {
+    const message = createBaseBatchExecuteProgramRequest();
+    message.program = object.program ?? "";
+    message.item = (object.item !== undefined && object.item !== null)
+      ? BatchExecuteItem.fromPartial(object.item)
+      : undefined;
+    message.executionOptions = (object.executionOptions !== undefined && object.executionOptions !== null)
+      ? ExecutionOptions.fromPartial(object.executionOptions)
+      : undefined;
+    message.concurrency = object.concurrency ?? 0;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseBatchExecuteProgramRequest_LabelsEntry(): BatchExecuteProgramRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const BatchExecuteProgramRequest_LabelsEntry: MessageFns<BatchExecuteProgramRequest_LabelsEntry> = {
+  encode(message: BatchExecuteProgramRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BatchExecuteProgramRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatchExecuteProgramRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BatchExecuteProgramRequest_LabelsEntry>, I>>(
+    base?: I,
+  ): BatchExecuteProgramRequest_LabelsEntry {
+    return BatchExecuteProgramRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BatchExecuteProgramRequest_LabelsEntry>, I>>(
+    object: I,
+  ): BatchExecuteProgramRequest_LabelsEntry {
+    const message = createBaseBatchExecuteProgramRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -1706,8 +2182,9 @@ export const RuntimeServiceService = {
   /**
    * Lets a version serve: prepares it if nobody has, then switches. Promoting an older version is rolling back. Every executor follows
    * within 1 s; runs that have begun end on their own version. The one that serves already is no error. Fails with PROGRAM_NOT_FOUND,
-   * VERSION_NOT_FOUND, STATE_FORBIDS (the program does not serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), and why
-   * it cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
+   * VERSION_NOT_FOUND, GATE_REFUSED (with the numbers), ROLE_REQUIRED (`force` is for admins), STATE_FORBIDS (the program does not
+   * serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), DEADLINE_EXCEEDED (the evaluation takes longer), and why it
+   * cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
    */
   promoteProgramVersion: {
     path: "/signet.v1.RuntimeService/PromoteProgramVersion" as const,
@@ -1749,6 +2226,42 @@ export const RuntimeServiceService = {
     requestDeserialize: (value: Buffer): StreamProgramRequest => StreamProgramRequest.decode(value),
     responseSerialize: (value: ExecutionEvent): Buffer => Buffer.from(ExecutionEvent.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExecutionEvent => ExecutionEvent.decode(value),
+  },
+  /**
+   * Runs a program once and waits, as ExecuteProgram does; made for pipelines. Each step is an execution of its own (see
+   * GetExecutionTree), kept when it ends: a run whose process is lost is gone on with behind the last kept step by another one, and no kept
+   * step is run or paid again. A pipeline also runs while it is OPTIMIZING. Outputs that come from a compensation are marked `degraded`.
+   * Repeatable only with a request_id.
+   *
+   * Fails as ExecuteProgram does, and with why a step failed: the metadata names the `step`.
+   */
+  runProgram: {
+    path: "/signet.v1.RuntimeService/RunProgram" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RunProgramRequest): Buffer => Buffer.from(RunProgramRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RunProgramRequest => RunProgramRequest.decode(value),
+    responseSerialize: (value: ExecutionResult): Buffer => Buffer.from(ExecutionResult.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExecutionResult => ExecutionResult.decode(value),
+  },
+  /**
+   * Runs a program over many inputs: items come in, results go out as they finish, in any order, each with its item's index. A bounded
+   * number runs at once, and no more is read than that. An item that fails is a result with an error; the others go on. All run on the
+   * version that serves when the call begins, or on the one that the options name. Over HTTP both bodies are NDJSON, one item and one
+   * result a line, and the query says the rest.
+   *
+   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, LM_NOT_FOUND and INVALID_REQUEST before the first item; items
+   * fail as ExecuteProgram does.
+   */
+  batchExecuteProgram: {
+    path: "/signet.v1.RuntimeService/BatchExecuteProgram" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: BatchExecuteProgramRequest): Buffer =>
+      Buffer.from(BatchExecuteProgramRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BatchExecuteProgramRequest => BatchExecuteProgramRequest.decode(value),
+    responseSerialize: (value: BatchExecuteResult): Buffer => Buffer.from(BatchExecuteResult.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BatchExecuteResult => BatchExecuteResult.decode(value),
   },
   /**
    * Runs a module once and waits for its outputs; a module that nobody has prepared is prepared first. Repeatable only with a
@@ -1825,8 +2338,9 @@ export interface RuntimeServiceServer extends UntypedServiceImplementation {
   /**
    * Lets a version serve: prepares it if nobody has, then switches. Promoting an older version is rolling back. Every executor follows
    * within 1 s; runs that have begun end on their own version. The one that serves already is no error. Fails with PROGRAM_NOT_FOUND,
-   * VERSION_NOT_FOUND, STATE_FORBIDS (the program does not serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), and why
-   * it cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
+   * VERSION_NOT_FOUND, GATE_REFUSED (with the numbers), ROLE_REQUIRED (`force` is for admins), STATE_FORBIDS (the program does not
+   * serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), DEADLINE_EXCEEDED (the evaluation takes longer), and why it
+   * cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
    */
   promoteProgramVersion: handleUnaryCall<PromoteProgramVersionRequest, Program>;
   /**
@@ -1843,6 +2357,25 @@ export interface RuntimeServiceServer extends UntypedServiceImplementation {
    * beginning ends the stream.
    */
   streamProgram: handleServerStreamingCall<StreamProgramRequest, ExecutionEvent>;
+  /**
+   * Runs a program once and waits, as ExecuteProgram does; made for pipelines. Each step is an execution of its own (see
+   * GetExecutionTree), kept when it ends: a run whose process is lost is gone on with behind the last kept step by another one, and no kept
+   * step is run or paid again. A pipeline also runs while it is OPTIMIZING. Outputs that come from a compensation are marked `degraded`.
+   * Repeatable only with a request_id.
+   *
+   * Fails as ExecuteProgram does, and with why a step failed: the metadata names the `step`.
+   */
+  runProgram: handleUnaryCall<RunProgramRequest, ExecutionResult>;
+  /**
+   * Runs a program over many inputs: items come in, results go out as they finish, in any order, each with its item's index. A bounded
+   * number runs at once, and no more is read than that. An item that fails is a result with an error; the others go on. All run on the
+   * version that serves when the call begins, or on the one that the options name. Over HTTP both bodies are NDJSON, one item and one
+   * result a line, and the query says the rest.
+   *
+   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, LM_NOT_FOUND and INVALID_REQUEST before the first item; items
+   * fail as ExecuteProgram does.
+   */
+  batchExecuteProgram: handleBidiStreamingCall<BatchExecuteProgramRequest, BatchExecuteResult>;
   /**
    * Runs a module once and waits for its outputs; a module that nobody has prepared is prepared first. Repeatable only with a
    * request_id.
@@ -1897,8 +2430,9 @@ export interface RuntimeServiceClient extends Client {
   /**
    * Lets a version serve: prepares it if nobody has, then switches. Promoting an older version is rolling back. Every executor follows
    * within 1 s; runs that have begun end on their own version. The one that serves already is no error. Fails with PROGRAM_NOT_FOUND,
-   * VERSION_NOT_FOUND, STATE_FORBIDS (the program does not serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), and why
-   * it cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
+   * VERSION_NOT_FOUND, GATE_REFUSED (with the numbers), ROLE_REQUIRED (`force` is for admins), STATE_FORBIDS (the program does not
+   * serve), ETAG_MISMATCH, WRITE_CONFLICT (another promotion came first), DEADLINE_EXCEEDED (the evaluation takes longer), and why it
+   * cannot be prepared: MODULE_INVALID, SIGNATURE_TYPE, ENGINE_UNAVAILABLE.
    */
   promoteProgramVersion(
     request: PromoteProgramVersionRequest,
@@ -1948,6 +2482,46 @@ export interface RuntimeServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ExecutionEvent>;
+  /**
+   * Runs a program once and waits, as ExecuteProgram does; made for pipelines. Each step is an execution of its own (see
+   * GetExecutionTree), kept when it ends: a run whose process is lost is gone on with behind the last kept step by another one, and no kept
+   * step is run or paid again. A pipeline also runs while it is OPTIMIZING. Outputs that come from a compensation are marked `degraded`.
+   * Repeatable only with a request_id.
+   *
+   * Fails as ExecuteProgram does, and with why a step failed: the metadata names the `step`.
+   */
+  runProgram(
+    request: RunProgramRequest,
+    callback: (error: ServiceError | null, response: ExecutionResult) => void,
+  ): ClientUnaryCall;
+  runProgram(
+    request: RunProgramRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExecutionResult) => void,
+  ): ClientUnaryCall;
+  runProgram(
+    request: RunProgramRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExecutionResult) => void,
+  ): ClientUnaryCall;
+  /**
+   * Runs a program over many inputs: items come in, results go out as they finish, in any order, each with its item's index. A bounded
+   * number runs at once, and no more is read than that. An item that fails is a result with an error; the others go on. All run on the
+   * version that serves when the call begins, or on the one that the options name. Over HTTP both bodies are NDJSON, one item and one
+   * result a line, and the query says the rest.
+   *
+   * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, LM_NOT_FOUND and INVALID_REQUEST before the first item; items
+   * fail as ExecuteProgram does.
+   */
+  batchExecuteProgram(): ClientDuplexStream<BatchExecuteProgramRequest, BatchExecuteResult>;
+  batchExecuteProgram(
+    options: Partial<CallOptions>,
+  ): ClientDuplexStream<BatchExecuteProgramRequest, BatchExecuteResult>;
+  batchExecuteProgram(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<BatchExecuteProgramRequest, BatchExecuteResult>;
   /**
    * Runs a module once and waits for its outputs; a module that nobody has prepared is prepared first. Repeatable only with a
    * request_id.

@@ -146,5 +146,5 @@ export function mismatch(faults: Faults, wanted: string, value: JsonValue): void
 
 /** The scalar of a field that is or holds scalars. */
 export function scalarOf(field: DescField): ScalarType {
-  return field.fieldKind === 'enum' ? ScalarType.INT32 : (field.scalar ?? ScalarType.STRING);
+  return field.enum === undefined ? (field.scalar ?? ScalarType.STRING) : ScalarType.INT32;
 }

@@ -19,13 +19,25 @@ export function responsesOf(contract: Contract, method: PublicMethod, binding: H
   return responses;
 }
 
+const downloadTypes = ['application/x-ndjson', 'text/csv', 'application/vnd.apache.parquet'];
+
 function successOf(contract: Contract, method: PublicMethod, status: number, book: SchemaBook) {
   if (status === 204) return { description: 'Done.' };
+  if (method.isDownload) {
+    const content = Object.fromEntries(downloadTypes.map((type) => [type, {}]));
+    return { description: 'The file, as it comes.', content };
+  }
+  if (method.streams && method.takesStream) {
+    const description =
+      'One answer a line, as they come. A failure after the first one is the last line: `{"error": …}` with the problem.';
+    return { description, content: { 'application/x-ndjson': { schema: book.message(method.desc.output) } } };
+  }
   if (method.streams) {
     const description =
       'Server-sent events: the name of an event is the member of the message that is set, its data that member, its id the sequence.';
     const members = method.desc.output.fields.filter((field) => field.oneof !== undefined);
-    const schema = { oneOf: members.map((field) => eventSchema(field, book)) };
+    const events = members.map((field) => eventSchema(field, book));
+    const schema = events.length > 1 ? { oneOf: events } : (events[0] ?? plainEvent(book.message(method.desc.output)));
     return { description, content: { 'text/event-stream': { schema } } };
   }
   const schema = book.message(method.desc.output);
@@ -71,6 +83,12 @@ function eventSchema(field: DescField, book: SchemaBook): Schema {
       data: { type: 'string', contentMediaType: 'application/json', contentSchema },
     },
   };
+}
+
+// An event without a name: its data is the whole message.
+function plainEvent(contentSchema: Schema): Schema {
+  const data = { type: 'string', contentMediaType: 'application/json', contentSchema };
+  return { type: 'object', required: ['data'], properties: { data } };
 }
 
 function problemWith(found: readonly Reason[]): Schema {

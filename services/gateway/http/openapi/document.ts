@@ -56,7 +56,8 @@ function operationOf(contract: Contract, method: PublicMethod, binding: HttpBind
   const { input } = method.desc;
   const variables = [...binding.template.matchAll(/\{([a-z_]+)\}/g)].map((one) => one[1]!);
   const inPath = input.fields.filter((field) => variables.includes(field.name));
-  const rest = input.fields.filter((field) => !variables.includes(field.name));
+  const { bodyField } = binding;
+  const rest = input.fields.filter((field) => !variables.includes(field.name) && field !== bodyField);
   const parameters = [
     ...inPath.map((field) => parameter(field, 'path', book)),
     ...(binding.hasBody ? [] : rest.filter(inQuery).map((field) => parameter(field, 'query', book))),
@@ -69,6 +70,7 @@ function operationOf(contract: Contract, method: PublicMethod, binding: HttpBind
     tags: [tagOf(method)],
     parameters,
     ...(binding.hasBody ? { requestBody: bodyOf(method, rest, book) } : {}),
+    ...(bodyField === undefined ? {} : { requestBody: streamedBodyOf(method, bodyField, book) }),
     responses: responsesOf(contract, method, binding, book),
   };
 }
@@ -82,10 +84,42 @@ function bodyOf(method: PublicMethod, fields: readonly DescField[], book: Schema
     ...(required.length === 0 ? {} : { required }),
     additionalProperties: false,
   };
-  const example = requestExamples[method.name];
+  const example = inBody(requestExamples[method.name], fields, required);
   return {
     required: required.length > 0,
     content: { 'application/json': { schema, ...(example === undefined ? {} : { example }) } },
+  };
+}
+
+// Where a method has several paths, what one of them names is not in the body besides.
+function inBody(example: unknown, fields: readonly DescField[], required: readonly string[]): unknown {
+  if (typeof example !== 'object' || example === null) return example;
+  const names = new Set(fields.flatMap((field) => [field.jsonName, field.name]));
+  const missing = required.filter((name) => !(name in example) && name in parameterExamples);
+  return Object.fromEntries([
+    ...missing.map((name) => [name, parameterExamples[name]]),
+    ...Object.entries(example).filter(([name]) => names.has(name)),
+  ]);
+}
+
+// A body of any length: one JSON object a line, or a file. OpenAPI 3.1 has no words for lines; the schema is that of one of them.
+function streamedBodyOf(method: PublicMethod, field: DescField, book: SchemaBook) {
+  const { description, ...schema } = book.field(field) as Schema & { description?: string };
+  const example = requestExamples[method.name];
+  const shown = example === undefined ? {} : { example };
+  if (field.fieldKind === 'message')
+    return {
+      description: `One a line: ${description ?? ''}`,
+      required: true,
+      content: { 'application/x-ndjson': { schema, ...shown } },
+    };
+  return {
+    description: description ?? '',
+    required: true,
+    content: {
+      'application/x-ndjson': { schema: { type: 'string' }, ...shown },
+      'text/csv': { schema: { type: 'string' } },
+    },
   };
 }
 

@@ -5,6 +5,11 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
     signatureSpec: 'question: str, context: list[str] -> answer: str, confidence: float',
     adapterType: 'python_port',
   },
+  ComposeProgram: {
+    name: 'rag',
+    modules: ['qa_module'],
+    pipelineSpec: { steps: [{ type: 'predict', module: 'qa_module' }] },
+  },
   InitializeProgram: {},
   ExecuteProgram: {
     inputs: {
@@ -25,6 +30,31 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
       context: ['Ada Lovelace wrote the first computer program.'],
     },
   },
+  RunProgram: { inputs: { query: 'Who wrote the first computer program?' } },
+  OptimizeProgram: {
+    optimizer: 'wide-search',
+    dataset: 'qa-examples',
+    metric: { kind: 'exact_match', field: 'answer' },
+    budget: { lmCalls: '500' },
+  },
+  CancelOptimizationJob: {},
+  CreateOptimizer: {
+    name: 'Wide search',
+    slug: 'wide-search',
+    type: 'random_search',
+    config: { num_candidate_programs: 8 },
+  },
+  UpdateOptimizer: { config: { num_candidate_programs: 16, max_bootstrapped_demos: 4 } },
+  EvaluateProgram: {
+    dataset: 'qa-examples',
+    splits: ['test'],
+    metric: { kind: 'exact_match', field: 'answer' },
+  },
+  CreateDataset: { name: 'Questions and answers', slug: 'qa-examples', program: 'qa' },
+  UpdateDataset: { description: 'What people asked in spring.', labels: { team: 'search' } },
+  ImportExamples:
+    '{"inputs":{"question":"Who wrote the first computer program?","context":[]},"outputs":{"answer":"Ada Lovelace"},"split":"test"}\n',
+  ImportExecutions: { program: 'qa', minScore: 0.8, ratios: { train: 0.8, validation: 0.1, test: 0.1 } },
   CreateExecution: {
     program: 'qa',
     inputs: {
@@ -78,6 +108,7 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
   ArchiveProgram: {},
   ResetProgram: {},
   CancelExecution: {},
+  CancelEvaluation: {},
   RetryExecution: { executionOptions: { timeoutMs: '30000' } },
   AddFeedback: { score: 1, label: 'good' },
   CreateApiKey: { name: 'ci', role: 'runner' },
@@ -92,6 +123,18 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
   },
   UpdateLanguageModel: { limits: { concurrencyMax: 32, requestsPerMinute: 600 } },
   CheckLanguageModel: { timeoutMs: '30000' },
+  BatchExecuteProgram: {
+    inputs: {
+      question: 'Who wrote the first computer program?',
+      context: ['Ada Lovelace wrote the first computer program.'],
+    },
+  },
+  CreateBatch: { program: 'qa', dataset: 'questions', splits: ['test'] },
+  UploadBatch:
+    '{"question":"Who wrote the first computer program?","context":["Ada Lovelace wrote the first computer program."]}\n',
+  PauseBatch: {},
+  ResumeBatch: {},
+  CancelBatch: {},
 };
 
 /** What one can write for a parameter of a path or query, by its name in the contract. */

@@ -24,7 +24,7 @@ export function failuresOf(
   methods: readonly PublicMethod[],
 ): ReadonlyMap<number, readonly Reason[]> {
   const found = new Set<Reason>([...always, ...documented(method, methods, new Set())]);
-  if (binding.hasBody) {
+  if (binding.hasBody || binding.bodyField !== undefined) {
     found.add('PAYLOAD_TOO_LARGE');
     found.add('UNSUPPORTED_MEDIA_TYPE');
   }

@@ -20,12 +20,21 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Struct } from "../../../google/protobuf/struct.ts";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 import { Role } from "../../v1/api_key.ts";
 import { AdapterType } from "../../v1/common.ts";
 import { LanguageModel } from "../../v1/language_model.ts";
 import { ModuleImplementation, ModuleState, RoutingStrategy } from "../../v1/module.ts";
-import { Preparation, Program, ProgramConfiguration, ProgramStatus } from "../../v1/program.ts";
+import { OptimizerType } from "../../v1/optimizer.ts";
+import {
+  Preparation,
+  Program,
+  ProgramConfiguration,
+  ProgramStatus,
+  ServingPolicy,
+  VersionLineage,
+} from "../../v1/program.ts";
 import { Signature } from "../../v1/signature.ts";
 
 export const protobufPackage = "signet.internal.v1";
@@ -75,7 +84,22 @@ export interface ResolvedProgram {
   /** The catalog's revision at which it was read. */
   revision: bigint;
   /** The registered module behind it; absent if there is none. */
-  moduleSettings?: ModuleSettings | undefined;
+  moduleSettings?:
+    | ModuleSettings
+    | undefined;
+  /** The checked pipeline of the version, as JSON text; empty for a program that runs a signature. */
+  pipelineJson: Buffer;
+  /**
+   * What DSPy had saved of a module with predictors of its own, a JSON object of their states by name; empty if the configuration
+   * says everything.
+   */
+  dspyState: Buffer;
+  /** Who gets which version; absent if nothing was said. */
+  servingPolicy?:
+    | ServingPolicy
+    | undefined;
+  /** True if this version has served before. */
+  hasServed: boolean;
 }
 
 /** Names a language model. */
@@ -209,6 +233,12 @@ export interface EnsureQuickProgramRequest {
   signatureModule: string;
   /** Which engine is to serve it. */
   adapterType: AdapterType;
+  /** The kind of module that runs it, `predict` or `chain_of_thought`; empty means predict. */
+  module: string;
+  /** The language model's slug; empty means the default one. */
+  lm: string;
+  /** The objective in the prompt; empty means the signature's. */
+  instructions: string;
 }
 
 /** Asks whose key a string is. */
@@ -339,6 +369,122 @@ export interface SetServingVersionRequest {
   etag: string;
 }
 
+/** Names an optimizer, or a kind of one, and what a caller wants of it. */
+export interface ResolveOptimizerRequest {
+  /** Id or slug; empty means the program's own, or `type` alone. */
+  optimizer: string;
+  /** The kind, where no optimizer is kept for it. */
+  type: OptimizerType;
+  /** Settings that win over the kept ones. */
+  config?:
+    | { [key: string]: any }
+    | undefined;
+  /** Id or slug of the program that is to be optimized. */
+  program: string;
+}
+
+/** An optimizer with the settings for one job. */
+export interface ResolvedOptimizer {
+  /** Its id; empty for a kind alone. */
+  id: string;
+  /** Its slug; empty for a kind alone. */
+  slug: string;
+  /** Its kind. */
+  type: OptimizerType;
+  /** The kind's own settings, checked, defaults not filled in. */
+  config?:
+    | { [key: string]: any }
+    | undefined;
+  /** What jobs find in its settings beside those: `dataset`, `metric`, `budget` … */
+  jobDefaults?:
+    | { [key: string]: any }
+    | undefined;
+  /** Settings that hints of the module changed, with what they were narrowed to. */
+  narrowed?: { [key: string]: any } | undefined;
+}
+
+/** Names a program to optimize. */
+export interface BeginOptimizeRequest {
+  /** Id or slug. */
+  program: string;
+  /** The job. */
+  jobId: string;
+  /** The version that it begins with; 0 means the serving one. */
+  version: number;
+}
+
+/** An optimization that has begun. */
+export interface BeginOptimizeResponse {
+  /** What its end needs. */
+  fencingToken: bigint;
+  /** The version that it begins with. */
+  program?: ResolvedProgram | undefined;
+}
+
+/** Keeps optimizations alive. */
+export interface RenewOptimizationsRequest {
+  /** Which; at most 1,000. */
+  held: HeldOptimization[];
+}
+
+/** A program that a job holds. */
+export interface HeldOptimization {
+  /** The program's id. */
+  programId: string;
+  /** The token of BeginOptimize. */
+  fencingToken: bigint;
+  /** The job. */
+  jobId: string;
+}
+
+/** Which optimizations live on. */
+export interface RenewOptimizationsResponse {
+  /** Jobs that hold their program no longer. */
+  lostJobIds: string[];
+}
+
+/** Hands over what an optimizer came to. */
+export interface AddOptimizedVersionRequest {
+  /** The program's id. */
+  programId: string;
+  /** The token of BeginOptimize. */
+  fencingToken: bigint;
+  /** The version that it began with. */
+  baseVersion: number;
+  /** What DSPy saves of the program, a JSON object. */
+  stateJson: Buffer;
+  /** Where it comes from, without scores. */
+  lineage?: VersionLineage | undefined;
+}
+
+/** Ends an optimization. */
+export interface FinishOptimizeRequest {
+  /** The program's id. */
+  programId: string;
+  /** The token of BeginOptimize. */
+  fencingToken: bigint;
+  /** The job. */
+  jobId: string;
+  /** The entry for the program's history, a JSON object. */
+  historyJson: Buffer;
+  /** The version that was made; 0 if none was. */
+  version: number;
+  /** What the version that it began with scores on the held-out split. */
+  scoreBefore?:
+    | number
+    | undefined;
+  /** What the new version scores on it. */
+  scoreAfter?:
+    | number
+    | undefined;
+  /** What to merge into the program's variables, a JSON object; empty means nothing. */
+  variablesJson: Buffer;
+  /** What to merge into the optimizer's state, a JSON object; empty means nothing. */
+  optimizerStateJson: Buffer;
+  /** The optimizer; empty if none is kept. */
+  optimizerId: string;
+}
+
 function createBaseResolveProgramRequest(): ResolveProgramRequest {
   return { program: "", version: 0 };
 }
@@ -422,6 +568,10 @@ function createBaseResolvedProgram(): ResolvedProgram {
     deleted: false,
     revision: 0n,
     moduleSettings: undefined,
+    pipelineJson: Buffer.alloc(0),
+    dspyState: Buffer.alloc(0),
+    servingPolicy: undefined,
+    hasServed: false,
   };
 }
 
@@ -471,6 +621,18 @@ export const ResolvedProgram: MessageFns<ResolvedProgram> = {
     }
     if (message.moduleSettings !== undefined) {
       ModuleSettings.encode(message.moduleSettings, writer.uint32(114).fork()).join();
+    }
+    if (message.pipelineJson.length !== 0) {
+      writer.uint32(122).bytes(message.pipelineJson);
+    }
+    if (message.dspyState.length !== 0) {
+      writer.uint32(322).bytes(message.dspyState);
+    }
+    if (message.servingPolicy !== undefined) {
+      ServingPolicy.encode(message.servingPolicy, writer.uint32(330).fork()).join();
+    }
+    if (message.hasServed !== false) {
+      writer.uint32(336).bool(message.hasServed);
     }
     return writer;
   },
@@ -600,6 +762,38 @@ export const ResolvedProgram: MessageFns<ResolvedProgram> = {
             message.moduleSettings = ModuleSettings.decode(reader, reader.uint32());
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.pipelineJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.dspyState = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 41: {
+            if (tag !== 330) {
+              break;
+            }
+
+            message.servingPolicy = ServingPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 42: {
+            if (tag !== 336) {
+              break;
+            }
+
+            message.hasServed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -639,6 +833,12 @@ export const ResolvedProgram: MessageFns<ResolvedProgram> = {
     message.moduleSettings = (object.moduleSettings !== undefined && object.moduleSettings !== null)
       ? ModuleSettings.fromPartial(object.moduleSettings)
       : undefined;
+    message.pipelineJson = object.pipelineJson ?? Buffer.alloc(0);
+    message.dspyState = object.dspyState ?? Buffer.alloc(0);
+    message.servingPolicy = (object.servingPolicy !== undefined && object.servingPolicy !== null)
+      ? ServingPolicy.fromPartial(object.servingPolicy)
+      : undefined;
+    message.hasServed = object.hasServed ?? false;
     return message;
   },
 };
@@ -1652,7 +1852,7 @@ export const ReportModulesResponse: MessageFns<ReportModulesResponse> = {
 };
 
 function createBaseEnsureQuickProgramRequest(): EnsureQuickProgramRequest {
-  return { signatureSpec: "", signatureModule: "", adapterType: 0 };
+  return { signatureSpec: "", signatureModule: "", adapterType: 0, module: "", lm: "", instructions: "" };
 }
 
 export const EnsureQuickProgramRequest: MessageFns<EnsureQuickProgramRequest> = {
@@ -1665,6 +1865,15 @@ export const EnsureQuickProgramRequest: MessageFns<EnsureQuickProgramRequest> = 
     }
     if (message.adapterType !== 0) {
       writer.uint32(24).int32(message.adapterType);
+    }
+    if (message.module !== "") {
+      writer.uint32(34).string(message.module);
+    }
+    if (message.lm !== "") {
+      writer.uint32(42).string(message.lm);
+    }
+    if (message.instructions !== "") {
+      writer.uint32(50).string(message.instructions);
     }
     return writer;
   },
@@ -1706,6 +1915,30 @@ export const EnsureQuickProgramRequest: MessageFns<EnsureQuickProgramRequest> = 
             message.adapterType = reader.int32() as any;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.module = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lm = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.instructions = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1726,6 +1959,9 @@ export const EnsureQuickProgramRequest: MessageFns<EnsureQuickProgramRequest> = 
     message.signatureSpec = object.signatureSpec ?? "";
     message.signatureModule = object.signatureModule ?? "";
     message.adapterType = object.adapterType ?? 0;
+    message.module = object.module ?? "";
+    message.lm = object.lm ?? "";
+    message.instructions = object.instructions ?? "";
     return message;
   },
 };
@@ -2746,6 +2982,848 @@ export const SetServingVersionRequest: MessageFns<SetServingVersionRequest> = {
   },
 };
 
+function createBaseResolveOptimizerRequest(): ResolveOptimizerRequest {
+  return { optimizer: "", type: 0, config: undefined, program: "" };
+}
+
+export const ResolveOptimizerRequest: MessageFns<ResolveOptimizerRequest> = {
+  encode(message: ResolveOptimizerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.optimizer !== "") {
+      writer.uint32(10).string(message.optimizer);
+    }
+    if (message.type !== 0) {
+      writer.uint32(16).int32(message.type);
+    }
+    if (message.config !== undefined) {
+      Struct.encode(Struct.wrap(message.config), writer.uint32(26).fork()).join();
+    }
+    if (message.program !== "") {
+      writer.uint32(34).string(message.program);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveOptimizerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveOptimizerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.optimizer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.config = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolveOptimizerRequest>, I>>(base?: I): ResolveOptimizerRequest {
+    return ResolveOptimizerRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolveOptimizerRequest>, I>>(object: I): ResolveOptimizerRequest {
+    const message = createBaseResolveOptimizerRequest();
+    message.optimizer = object.optimizer ?? "";
+    message.type = object.type ?? 0;
+    message.config = object.config ?? undefined;
+    message.program = object.program ?? "";
+    return message;
+  },
+};
+
+function createBaseResolvedOptimizer(): ResolvedOptimizer {
+  return { id: "", slug: "", type: 0, config: undefined, jobDefaults: undefined, narrowed: undefined };
+}
+
+export const ResolvedOptimizer: MessageFns<ResolvedOptimizer> = {
+  encode(message: ResolvedOptimizer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.slug !== "") {
+      writer.uint32(18).string(message.slug);
+    }
+    if (message.type !== 0) {
+      writer.uint32(24).int32(message.type);
+    }
+    if (message.config !== undefined) {
+      Struct.encode(Struct.wrap(message.config), writer.uint32(34).fork()).join();
+    }
+    if (message.jobDefaults !== undefined) {
+      Struct.encode(Struct.wrap(message.jobDefaults), writer.uint32(42).fork()).join();
+    }
+    if (message.narrowed !== undefined) {
+      Struct.encode(Struct.wrap(message.narrowed), writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolvedOptimizer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolvedOptimizer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.slug = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.config = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.jobDefaults = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.narrowed = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolvedOptimizer>, I>>(base?: I): ResolvedOptimizer {
+    return ResolvedOptimizer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolvedOptimizer>, I>>(object: I): ResolvedOptimizer {
+    const message = createBaseResolvedOptimizer();
+    message.id = object.id ?? "";
+    message.slug = object.slug ?? "";
+    message.type = object.type ?? 0;
+    message.config = object.config ?? undefined;
+    message.jobDefaults = object.jobDefaults ?? undefined;
+    message.narrowed = object.narrowed ?? undefined;
+    return message;
+  },
+};
+
+function createBaseBeginOptimizeRequest(): BeginOptimizeRequest {
+  return { program: "", jobId: "", version: 0 };
+}
+
+export const BeginOptimizeRequest: MessageFns<BeginOptimizeRequest> = {
+  encode(message: BeginOptimizeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== "") {
+      writer.uint32(10).string(message.program);
+    }
+    if (message.jobId !== "") {
+      writer.uint32(18).string(message.jobId);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).int32(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BeginOptimizeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBeginOptimizeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BeginOptimizeRequest>, I>>(base?: I): BeginOptimizeRequest {
+    return BeginOptimizeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BeginOptimizeRequest>, I>>(object: I): BeginOptimizeRequest {
+    const message = createBaseBeginOptimizeRequest();
+    message.program = object.program ?? "";
+    message.jobId = object.jobId ?? "";
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBaseBeginOptimizeResponse(): BeginOptimizeResponse {
+  return { fencingToken: 0n, program: undefined };
+}
+
+export const BeginOptimizeResponse: MessageFns<BeginOptimizeResponse> = {
+  encode(message: BeginOptimizeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fencingToken !== 0n) {
+      if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
+      }
+      writer.uint32(8).int64(message.fencingToken);
+    }
+    if (message.program !== undefined) {
+      ResolvedProgram.encode(message.program, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BeginOptimizeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBeginOptimizeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.fencingToken = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.program = ResolvedProgram.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BeginOptimizeResponse>, I>>(base?: I): BeginOptimizeResponse {
+    return BeginOptimizeResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BeginOptimizeResponse>, I>>(object: I): BeginOptimizeResponse {
+    const message = createBaseBeginOptimizeResponse();
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
+    message.program = (object.program !== undefined && object.program !== null)
+      ? ResolvedProgram.fromPartial(object.program)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRenewOptimizationsRequest(): RenewOptimizationsRequest {
+  return { held: [] };
+}
+
+export const RenewOptimizationsRequest: MessageFns<RenewOptimizationsRequest> = {
+  encode(message: RenewOptimizationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.held) {
+      HeldOptimization.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewOptimizationsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewOptimizationsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.held.push(HeldOptimization.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RenewOptimizationsRequest>, I>>(base?: I): RenewOptimizationsRequest {
+    return RenewOptimizationsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RenewOptimizationsRequest>, I>>(object: I): RenewOptimizationsRequest {
+    const message = createBaseRenewOptimizationsRequest();
+    message.held = object.held?.map((e) => HeldOptimization.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldOptimization(): HeldOptimization {
+  return { programId: "", fencingToken: 0n, jobId: "" };
+}
+
+export const HeldOptimization: MessageFns<HeldOptimization> = {
+  encode(message: HeldOptimization, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.programId !== "") {
+      writer.uint32(10).string(message.programId);
+    }
+    if (message.fencingToken !== 0n) {
+      if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
+      }
+      writer.uint32(16).int64(message.fencingToken);
+    }
+    if (message.jobId !== "") {
+      writer.uint32(26).string(message.jobId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldOptimization {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldOptimization();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.programId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fencingToken = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HeldOptimization>, I>>(base?: I): HeldOptimization {
+    return HeldOptimization.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HeldOptimization>, I>>(object: I): HeldOptimization {
+    const message = createBaseHeldOptimization();
+    message.programId = object.programId ?? "";
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
+    message.jobId = object.jobId ?? "";
+    return message;
+  },
+};
+
+function createBaseRenewOptimizationsResponse(): RenewOptimizationsResponse {
+  return { lostJobIds: [] };
+}
+
+export const RenewOptimizationsResponse: MessageFns<RenewOptimizationsResponse> = {
+  encode(message: RenewOptimizationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.lostJobIds) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewOptimizationsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewOptimizationsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lostJobIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RenewOptimizationsResponse>, I>>(base?: I): RenewOptimizationsResponse {
+    return RenewOptimizationsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RenewOptimizationsResponse>, I>>(object: I): RenewOptimizationsResponse {
+    const message = createBaseRenewOptimizationsResponse();
+    message.lostJobIds = object.lostJobIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseAddOptimizedVersionRequest(): AddOptimizedVersionRequest {
+  return { programId: "", fencingToken: 0n, baseVersion: 0, stateJson: Buffer.alloc(0), lineage: undefined };
+}
+
+export const AddOptimizedVersionRequest: MessageFns<AddOptimizedVersionRequest> = {
+  encode(message: AddOptimizedVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.programId !== "") {
+      writer.uint32(10).string(message.programId);
+    }
+    if (message.fencingToken !== 0n) {
+      if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
+      }
+      writer.uint32(16).int64(message.fencingToken);
+    }
+    if (message.baseVersion !== 0) {
+      writer.uint32(24).int32(message.baseVersion);
+    }
+    if (message.stateJson.length !== 0) {
+      writer.uint32(34).bytes(message.stateJson);
+    }
+    if (message.lineage !== undefined) {
+      VersionLineage.encode(message.lineage, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddOptimizedVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddOptimizedVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.programId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fencingToken = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.baseVersion = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stateJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lineage = VersionLineage.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AddOptimizedVersionRequest>, I>>(base?: I): AddOptimizedVersionRequest {
+    return AddOptimizedVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AddOptimizedVersionRequest>, I>>(object: I): AddOptimizedVersionRequest {
+    const message = createBaseAddOptimizedVersionRequest();
+    message.programId = object.programId ?? "";
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
+    message.baseVersion = object.baseVersion ?? 0;
+    message.stateJson = object.stateJson ?? Buffer.alloc(0);
+    message.lineage = (object.lineage !== undefined && object.lineage !== null)
+      ? VersionLineage.fromPartial(object.lineage)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFinishOptimizeRequest(): FinishOptimizeRequest {
+  return {
+    programId: "",
+    fencingToken: 0n,
+    jobId: "",
+    historyJson: Buffer.alloc(0),
+    version: 0,
+    scoreBefore: undefined,
+    scoreAfter: undefined,
+    variablesJson: Buffer.alloc(0),
+    optimizerStateJson: Buffer.alloc(0),
+    optimizerId: "",
+  };
+}
+
+export const FinishOptimizeRequest: MessageFns<FinishOptimizeRequest> = {
+  encode(message: FinishOptimizeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.programId !== "") {
+      writer.uint32(10).string(message.programId);
+    }
+    if (message.fencingToken !== 0n) {
+      if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
+      }
+      writer.uint32(16).int64(message.fencingToken);
+    }
+    if (message.jobId !== "") {
+      writer.uint32(26).string(message.jobId);
+    }
+    if (message.historyJson.length !== 0) {
+      writer.uint32(34).bytes(message.historyJson);
+    }
+    if (message.version !== 0) {
+      writer.uint32(40).int32(message.version);
+    }
+    if (message.scoreBefore !== undefined) {
+      writer.uint32(49).double(message.scoreBefore);
+    }
+    if (message.scoreAfter !== undefined) {
+      writer.uint32(57).double(message.scoreAfter);
+    }
+    if (message.variablesJson.length !== 0) {
+      writer.uint32(66).bytes(message.variablesJson);
+    }
+    if (message.optimizerStateJson.length !== 0) {
+      writer.uint32(74).bytes(message.optimizerStateJson);
+    }
+    if (message.optimizerId !== "") {
+      writer.uint32(82).string(message.optimizerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FinishOptimizeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFinishOptimizeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.programId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fencingToken = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.historyJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.scoreBefore = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.scoreAfter = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.variablesJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.optimizerStateJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.optimizerId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FinishOptimizeRequest>, I>>(base?: I): FinishOptimizeRequest {
+    return FinishOptimizeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FinishOptimizeRequest>, I>>(object: I): FinishOptimizeRequest {
+    const message = createBaseFinishOptimizeRequest();
+    message.programId = object.programId ?? "";
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
+    message.jobId = object.jobId ?? "";
+    message.historyJson = object.historyJson ?? Buffer.alloc(0);
+    message.version = object.version ?? 0;
+    message.scoreBefore = object.scoreBefore ?? undefined;
+    message.scoreAfter = object.scoreAfter ?? undefined;
+    message.variablesJson = object.variablesJson ?? Buffer.alloc(0);
+    message.optimizerStateJson = object.optimizerStateJson ?? Buffer.alloc(0);
+    message.optimizerId = object.optimizerId ?? "";
+    return message;
+  },
+};
+
 /** What the gateway and the executor ask of the registry. Every call needs the internal token. */
 export type RegistryInternalServiceService = typeof RegistryInternalServiceService;
 export const RegistryInternalServiceService = {
@@ -2925,6 +4003,79 @@ export const RegistryInternalServiceService = {
     responseSerialize: (value: SignatureUsers): Buffer => Buffer.from(SignatureUsers.encode(value).finish()),
     responseDeserialize: (value: Buffer): SignatureUsers => SignatureUsers.decode(value),
   },
+  /**
+   * Reads an optimizer, or a bare kind of one, with its settings joined with a caller's, checked and narrowed by the hints of the module
+   * behind a program. Fails with OPTIMIZER_NOT_FOUND, PROGRAM_NOT_FOUND and INVALID_REQUEST.
+   */
+  resolveOptimizer: {
+    path: "/signet.internal.v1.RegistryInternalService/ResolveOptimizer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResolveOptimizerRequest): Buffer =>
+      Buffer.from(ResolveOptimizerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResolveOptimizerRequest => ResolveOptimizerRequest.decode(value),
+    responseSerialize: (value: ResolvedOptimizer): Buffer => Buffer.from(ResolvedOptimizer.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolvedOptimizer => ResolvedOptimizer.decode(value),
+  },
+  /**
+   * Moves a program from READY to OPTIMIZING for a job and hands out the token that its end needs. The same job may begin again: while
+   * it holds the program it gets the same token. Of many jobs one wins.
+   * Fails with PROGRAM_NOT_FOUND, and with STATE_FORBIDS (`Program must be active to optimize (status: …)`).
+   */
+  beginOptimize: {
+    path: "/signet.internal.v1.RegistryInternalService/BeginOptimize" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BeginOptimizeRequest): Buffer => Buffer.from(BeginOptimizeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BeginOptimizeRequest => BeginOptimizeRequest.decode(value),
+    responseSerialize: (value: BeginOptimizeResponse): Buffer =>
+      Buffer.from(BeginOptimizeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BeginOptimizeResponse => BeginOptimizeResponse.decode(value),
+  },
+  /**
+   * Keeps what jobs began alive; to be called every 20 s. What is not renewed for 60 s is settled as READY by the registry, with an entry
+   * in the program's history. Names the jobs that hold their program no longer. Does not fail for them.
+   */
+  renewOptimizations: {
+    path: "/signet.internal.v1.RegistryInternalService/RenewOptimizations" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenewOptimizationsRequest): Buffer =>
+      Buffer.from(RenewOptimizationsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenewOptimizationsRequest => RenewOptimizationsRequest.decode(value),
+    responseSerialize: (value: RenewOptimizationsResponse): Buffer =>
+      Buffer.from(RenewOptimizationsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenewOptimizationsResponse => RenewOptimizationsResponse.decode(value),
+  },
+  /**
+   * Makes a version of a program out of what an optimizer came to. A job makes one: asked again, it is given the same. Fails with
+   * PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, INVALID_REQUEST for a state that does not fit, and STATE_FORBIDS if the token is stale.
+   */
+  addOptimizedVersion: {
+    path: "/signet.internal.v1.RegistryInternalService/AddOptimizedVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddOptimizedVersionRequest): Buffer =>
+      Buffer.from(AddOptimizedVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddOptimizedVersionRequest => AddOptimizedVersionRequest.decode(value),
+    responseSerialize: (value: ResolvedProgram): Buffer => Buffer.from(ResolvedProgram.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolvedProgram => ResolvedProgram.decode(value),
+  },
+  /**
+   * Ends what BeginOptimize began: READY, an entry in front of the program's history, and after a success the scores of the version and
+   * the program's variables, all in one change. A job that was ended already is answered as if it ended now. Fails with
+   * PROGRAM_NOT_FOUND, and STATE_FORBIDS if the token is stale.
+   */
+  finishOptimize: {
+    path: "/signet.internal.v1.RegistryInternalService/FinishOptimize" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FinishOptimizeRequest): Buffer =>
+      Buffer.from(FinishOptimizeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FinishOptimizeRequest => FinishOptimizeRequest.decode(value),
+    responseSerialize: (value: Program): Buffer => Buffer.from(Program.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Program => Program.decode(value),
+  },
   /** Finds whose key a string is. Fails with KEY_INVALID (unknown or revoked) and KEY_EXPIRED. */
   authenticateKey: {
     path: "/signet.internal.v1.RegistryInternalService/AuthenticateKey" as const,
@@ -2988,6 +4139,33 @@ export interface RegistryInternalServiceServer extends UntypedServiceImplementat
   reportBackend: handleUnaryCall<ReportBackendRequest, ReportBackendResponse>;
   /** Reads who uses a signature. Fails with SIGNATURE_NOT_FOUND. */
   getSignatureUsers: handleUnaryCall<GetSignatureUsersRequest, SignatureUsers>;
+  /**
+   * Reads an optimizer, or a bare kind of one, with its settings joined with a caller's, checked and narrowed by the hints of the module
+   * behind a program. Fails with OPTIMIZER_NOT_FOUND, PROGRAM_NOT_FOUND and INVALID_REQUEST.
+   */
+  resolveOptimizer: handleUnaryCall<ResolveOptimizerRequest, ResolvedOptimizer>;
+  /**
+   * Moves a program from READY to OPTIMIZING for a job and hands out the token that its end needs. The same job may begin again: while
+   * it holds the program it gets the same token. Of many jobs one wins.
+   * Fails with PROGRAM_NOT_FOUND, and with STATE_FORBIDS (`Program must be active to optimize (status: …)`).
+   */
+  beginOptimize: handleUnaryCall<BeginOptimizeRequest, BeginOptimizeResponse>;
+  /**
+   * Keeps what jobs began alive; to be called every 20 s. What is not renewed for 60 s is settled as READY by the registry, with an entry
+   * in the program's history. Names the jobs that hold their program no longer. Does not fail for them.
+   */
+  renewOptimizations: handleUnaryCall<RenewOptimizationsRequest, RenewOptimizationsResponse>;
+  /**
+   * Makes a version of a program out of what an optimizer came to. A job makes one: asked again, it is given the same. Fails with
+   * PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, INVALID_REQUEST for a state that does not fit, and STATE_FORBIDS if the token is stale.
+   */
+  addOptimizedVersion: handleUnaryCall<AddOptimizedVersionRequest, ResolvedProgram>;
+  /**
+   * Ends what BeginOptimize began: READY, an entry in front of the program's history, and after a success the scores of the version and
+   * the program's variables, all in one change. A job that was ended already is answered as if it ended now. Fails with
+   * PROGRAM_NOT_FOUND, and STATE_FORBIDS if the token is stale.
+   */
+  finishOptimize: handleUnaryCall<FinishOptimizeRequest, Program>;
   /** Finds whose key a string is. Fails with KEY_INVALID (unknown or revoked) and KEY_EXPIRED. */
   authenticateKey: handleUnaryCall<AuthenticateKeyRequest, Principal>;
 }
@@ -3228,6 +4406,103 @@ export interface RegistryInternalServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SignatureUsers) => void,
+  ): ClientUnaryCall;
+  /**
+   * Reads an optimizer, or a bare kind of one, with its settings joined with a caller's, checked and narrowed by the hints of the module
+   * behind a program. Fails with OPTIMIZER_NOT_FOUND, PROGRAM_NOT_FOUND and INVALID_REQUEST.
+   */
+  resolveOptimizer(
+    request: ResolveOptimizerRequest,
+    callback: (error: ServiceError | null, response: ResolvedOptimizer) => void,
+  ): ClientUnaryCall;
+  resolveOptimizer(
+    request: ResolveOptimizerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolvedOptimizer) => void,
+  ): ClientUnaryCall;
+  resolveOptimizer(
+    request: ResolveOptimizerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolvedOptimizer) => void,
+  ): ClientUnaryCall;
+  /**
+   * Moves a program from READY to OPTIMIZING for a job and hands out the token that its end needs. The same job may begin again: while
+   * it holds the program it gets the same token. Of many jobs one wins.
+   * Fails with PROGRAM_NOT_FOUND, and with STATE_FORBIDS (`Program must be active to optimize (status: …)`).
+   */
+  beginOptimize(
+    request: BeginOptimizeRequest,
+    callback: (error: ServiceError | null, response: BeginOptimizeResponse) => void,
+  ): ClientUnaryCall;
+  beginOptimize(
+    request: BeginOptimizeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BeginOptimizeResponse) => void,
+  ): ClientUnaryCall;
+  beginOptimize(
+    request: BeginOptimizeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BeginOptimizeResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Keeps what jobs began alive; to be called every 20 s. What is not renewed for 60 s is settled as READY by the registry, with an entry
+   * in the program's history. Names the jobs that hold their program no longer. Does not fail for them.
+   */
+  renewOptimizations(
+    request: RenewOptimizationsRequest,
+    callback: (error: ServiceError | null, response: RenewOptimizationsResponse) => void,
+  ): ClientUnaryCall;
+  renewOptimizations(
+    request: RenewOptimizationsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenewOptimizationsResponse) => void,
+  ): ClientUnaryCall;
+  renewOptimizations(
+    request: RenewOptimizationsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenewOptimizationsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes a version of a program out of what an optimizer came to. A job makes one: asked again, it is given the same. Fails with
+   * PROGRAM_NOT_FOUND, VERSION_NOT_FOUND, INVALID_REQUEST for a state that does not fit, and STATE_FORBIDS if the token is stale.
+   */
+  addOptimizedVersion(
+    request: AddOptimizedVersionRequest,
+    callback: (error: ServiceError | null, response: ResolvedProgram) => void,
+  ): ClientUnaryCall;
+  addOptimizedVersion(
+    request: AddOptimizedVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolvedProgram) => void,
+  ): ClientUnaryCall;
+  addOptimizedVersion(
+    request: AddOptimizedVersionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolvedProgram) => void,
+  ): ClientUnaryCall;
+  /**
+   * Ends what BeginOptimize began: READY, an entry in front of the program's history, and after a success the scores of the version and
+   * the program's variables, all in one change. A job that was ended already is answered as if it ended now. Fails with
+   * PROGRAM_NOT_FOUND, and STATE_FORBIDS if the token is stale.
+   */
+  finishOptimize(
+    request: FinishOptimizeRequest,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  finishOptimize(
+    request: FinishOptimizeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Program) => void,
+  ): ClientUnaryCall;
+  finishOptimize(
+    request: FinishOptimizeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Program) => void,
   ): ClientUnaryCall;
   /** Finds whose key a string is. Fails with KEY_INVALID (unknown or revoked) and KEY_EXPIRED. */
   authenticateKey(

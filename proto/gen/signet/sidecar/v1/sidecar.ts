@@ -89,6 +89,12 @@ export const Lane = {
   LANE_SHARED: 1,
   /** LANE_SOLO - One run at a time: modules that execute a user's Python or generated code, and runs in quarantine. */
   LANE_SOLO: 2,
+  /** LANE_OPTIMIZE - One optimization in a process that nothing else uses. */
+  LANE_OPTIMIZE: 3,
+  /** LANE_BULK - As LANE_SHARED, on a cluster: runs that nobody waits for on the line, of batches and evaluations. */
+  LANE_BULK: 4,
+  /** LANE_BULK_SOLO - As LANE_SOLO, for those runs. */
+  LANE_BULK_SOLO: 5,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -98,6 +104,9 @@ export namespace Lane {
   export type LANE_UNSPECIFIED = typeof Lane.LANE_UNSPECIFIED;
   export type LANE_SHARED = typeof Lane.LANE_SHARED;
   export type LANE_SOLO = typeof Lane.LANE_SOLO;
+  export type LANE_OPTIMIZE = typeof Lane.LANE_OPTIMIZE;
+  export type LANE_BULK = typeof Lane.LANE_BULK;
+  export type LANE_BULK_SOLO = typeof Lane.LANE_BULK_SOLO;
   export type UNRECOGNIZED = typeof Lane.UNRECOGNIZED;
 }
 
@@ -258,7 +267,8 @@ export interface ProgramDefinition {
     | undefined;
   /**
    * `predict`, `chain_of_thought`, `react`, `multi_chain_comparison`, `best_of_n`, `refine`, `program_of_thought`, or
-   * `python:NAME` with a name of the allow-list; others are refused with MODULE_INVALID.
+   * `python:NAME` with a name of the allow-list; `dspy_metric:NAME` and `python_metric:NAME` score `inputs`, `expected` and
+   * `outputs` (objects) and give `score` and `feedback`. Others are refused with MODULE_INVALID.
    */
   module: string;
   /** `chat` or `json`. */
@@ -276,6 +286,11 @@ export interface ProgramDefinition {
    * Names and values that the module does not take are refused with MODULE_INVALID.
    */
   moduleConfigJson: Buffer;
+  /**
+   * Instructions, descriptions and demos of each predictor as DSPy saves them, a JSON object by their names; then `demos_json` is
+   * empty. Empty means none. One that does not fit the module is refused with MODULE_INVALID.
+   */
+  stateJson: Buffer;
 }
 
 /** What the language model behind a program is, as far as DSPy has to know. */
@@ -489,6 +504,8 @@ export interface LmFailure {
   retryable: boolean;
   /** When to try again, in milliseconds; 0 if unknown. */
   retryAfterMs: bigint;
+  /** True if the prompt is longer than the model takes: agents then ask with a shorter one. */
+  contextExceeded: boolean;
 }
 
 /** Tells of a step inside a run. */
@@ -676,7 +693,14 @@ export interface DescribeModuleResponse {
     | Signature
     | undefined;
   /** Why it could not be read; absent if it could. */
-  error?: ModuleFault | undefined;
+  error?:
+    | ModuleFault
+    | undefined;
+  /**
+   * What the name stands for, also where it declares no signature: `signature`, `module` (a class made from dspy.Module), `function`
+   * (or another class that can be called), or empty for anything else and for what could not be imported.
+   */
+  kind: string;
 }
 
 /** Asks for the pool. */
@@ -706,6 +730,8 @@ export interface GetPoolResponse {
   recycled: bigint;
   /** Worker processes that died or were ended while they had runs, since the sidecar began. */
   lost: bigint;
+  /** The optimizer processes; the executor opens no session with them. */
+  optimizers: Worker[];
 }
 
 /** One worker process. */
@@ -771,6 +797,319 @@ export interface QueryResponse {
    * worker is ready).
    */
   rowsJson: Buffer[];
+}
+
+/** Asks for a process that optimizes. */
+export interface StartOptimizationRequest {
+  /** A name of the job: 1 to 64 letters, digits, `-` and `_`. */
+  job: string;
+  /** How much resident memory the process may take before it is ended; 0 means the sidecar's own bound. */
+  memoryBytes: bigint;
+}
+
+/** Answers StartOptimization. */
+export interface StartOptimizationResponse {
+  /** A name of the process, new at each start. */
+  worker: string;
+  /** The operating system's process id. */
+  pid: number;
+  /** Where it serves Optimize, `host:port`. */
+  address: string;
+  /** What decides how its prompts are rendered. */
+  dialect?: Dialect | undefined;
+}
+
+/** Names whose process is to end. */
+export interface EndOptimizationRequest {
+  /** The job. */
+  job: string;
+}
+
+/** Answers EndOptimization. */
+export interface EndOptimizationResponse {
+  /** True if there was a process. */
+  ended: boolean;
+}
+
+/** One thing that the executor says to an optimizer process. */
+export interface OptimizeRequest {
+  /** What is said. */
+  kind?:
+    | //
+    /** What to do; must come first, and once. */
+    { $case: "start"; value: OptimizeStart }
+    | //
+    /** Some of the examples; only between start and begin. */
+    { $case: "examples"; value: OptimizeExamples }
+    | //
+    /** Lets the optimizer begin; once. */
+    { $case: "begin"; value: OptimizeBegin }
+    | //
+    /** Answers an OptimizeLmCall; `run` is not used. */
+    { $case: "lmReply"; value: LmReply }
+    | //
+    /** Answers an OptimizeMetricCall. */
+    { $case: "metricReply"; value: OptimizeMetricReply }
+    | //
+    /** Answers a ToolCall; `run` is not used. */
+    { $case: "toolReply"; value: ToolReply }
+    | //
+    /** Asks for the end. */
+    { $case: "stop"; value: OptimizeStop }
+    | //
+    /** Sent every 3 s: a process that hears nothing for 15 s ends. */
+    { $case: "heartbeat"; value: Heartbeat }
+    | undefined;
+}
+
+/** One thing that an optimizer process says. */
+export interface OptimizeResponse {
+  /** What is said. */
+  kind?:
+    | //
+    /** Answers OptimizeStart when the program is built. */
+    { $case: "ready"; value: OptimizeReady }
+    | //
+    /** Asks for a completion. */
+    { $case: "lmCall"; value: OptimizeLmCall }
+    | //
+    /** Asks for a score. */
+    { $case: "metricCall"; value: OptimizeMetricCall }
+    | //
+    /** Asks for a tool of an agent; `run` is 0. */
+    { $case: "toolCall"; value: ToolCall }
+    | //
+    /** Tells how far it is. */
+    { $case: "progress"; value: OptimizeProgress }
+    | //
+    /** Tells of a candidate. */
+    { $case: "trial"; value: OptimizeTrial }
+    | //
+    /** A line that DSPy or a library wrote. */
+    { $case: "log"; value: OptimizeLog }
+    | //
+    /** Ends the optimization well; the last frame. */
+    { $case: "result"; value: OptimizeResult }
+    | //
+    /** Ends the optimization badly; the last frame. */
+    { $case: "error"; value: OptimizeError }
+    | //
+    /** Sent every 3 s. `busy_ms` is 0, `in_flight` counts the calls that wait for an answer. */
+    { $case: "heartbeat"; value: Heartbeat }
+    | undefined;
+}
+
+/** What to optimize, how and by which measure. */
+export interface OptimizeStart {
+  /** The program to begin with. */
+  program?:
+    | ProgramDefinition
+    | undefined;
+  /**
+   * A state in DSPy's form (`program.save`) to load into the program first, such as the result of an earlier optimizer;
+   * empty means none.
+   */
+  initialStateJson: Buffer;
+  /**
+   * `labeled_few_shot`, `bootstrap`, `random_search`, `copro`, `mipro`, `simba`, `gepa`, `infer_rules`, `custom`, or
+   * `evaluate`, which changes nothing and measures the program.
+   */
+  optimizer: string;
+  /**
+   * The optimizer's settings by DSPy's argument names, a JSON object; empty means defaults. `custom` takes `name` (a name of
+   * the allow-list) and `kwargs`. Names and values that the optimizer does not take are refused with OPTIMIZER_INVALID.
+   */
+  configJson: Buffer;
+  /** The measure. */
+  metric?:
+    | OptimizeMetric
+    | undefined;
+  /** What decides every random choice. */
+  seed: bigint;
+  /** How many examples run at once, 1 to 64; 0 means 1. */
+  threads: number;
+  /**
+   * The model that proposes and reflects, if it is another than the program's: calls of the role `prompt` then use it. Absent
+   * means that these calls have the program's model, without the program's own options.
+   */
+  promptLm?:
+    | LmCapabilities
+    | undefined;
+  /** Options of the calls of the role `prompt`, a JSON object; empty means none. */
+  promptLmOptionsJson: Buffer;
+  /** The model that shows how it is done, if it is another than the program's: calls of the role `teacher` then use it. */
+  teacherLm?:
+    | LmCapabilities
+    | undefined;
+  /** Options of the calls of the role `teacher`, a JSON object; empty means none. */
+  teacherLmOptionsJson: Buffer;
+  /** W3C trace context under which the calls stand; empty means none. */
+  traceparent: string;
+  /** The job, for logs. */
+  job: string;
+}
+
+/** How an output is measured. */
+export interface OptimizeMetric {
+  /**
+   * Empty: the executor measures and is asked by OptimizeMetricCall. Else a metric of the sidecar, called in the process:
+   * `dspy_metric:NAME` (DSPy's own) or `python_metric:NAME` with a name of the allow-list.
+   */
+  name: string;
+  /**
+   * The settings of a metric of the sidecar as a program of that module would have them, a JSON object: `arguments`, `field`,
+   * `expected_field`; empty means none.
+   */
+  configJson: Buffer;
+  /** The score from which an example counts as solved, for optimizers that collect solved examples; 0 means 1. */
+  threshold: number;
+}
+
+/** Some of the examples. */
+export interface OptimizeExamples {
+  /** `train` or `val`. */
+  split: string;
+  /** The examples in order; at most 100,000 in all. */
+  examples: OptimizeExample[];
+}
+
+/** One example. */
+export interface OptimizeExample {
+  /** Its id, which OptimizeMetricCall names. */
+  id: string;
+  /** The inputs, a JSON object by field name. */
+  inputsJson: Buffer;
+  /** The expected outputs, a JSON object; may name less or more than the signature's outputs. Empty means none. */
+  outputsJson: Buffer;
+}
+
+/** Lets the optimizer begin. */
+export interface OptimizeBegin {
+}
+
+/**
+ * Asks for the end. The process raises it out of every call that waits and every later one, and answers OptimizeError with
+ * this reason; what does not react ends with the process after 2 s.
+ */
+export interface OptimizeStop {
+  /** CANCELLED, BUDGET_EXCEEDED or DEADLINE_EXCEEDED. */
+  reason: string;
+}
+
+/** The program is built. */
+export interface OptimizeReady {
+  /** The paths of its predictors, in DSPy's order. */
+  predictors: string[];
+}
+
+/** Asks for one completion. */
+export interface OptimizeLmCall {
+  /** `task` (the program), `teacher` (a program that shows how it is done) or `prompt` (proposals and reflection). */
+  role: string;
+  /**
+   * The call; `run` is 0 and `call` counts from 1 within the optimization. A sampling round that DSPy names by a rollout id is
+   * not in the options: equal requests are told apart by how often they came.
+   */
+  call?: LmCall | undefined;
+}
+
+/** Asks the executor to score one output. */
+export interface OptimizeMetricCall {
+  /** The number of the call, from 1. */
+  call: number;
+  /** The example's id; empty for one that the optimizer made itself. */
+  exampleId: string;
+  /** The example's inputs, a JSON object. */
+  inputsJson: Buffer;
+  /** The expected outputs, a JSON object. */
+  expectedJson: Buffer;
+  /** What the program gave, a JSON object in Python's JSON (NaN and infinities are allowed). */
+  outputsJson: Buffer;
+}
+
+/** Answers one OptimizeMetricCall. */
+export interface OptimizeMetricReply {
+  /** Which call. */
+  call: number;
+  /** The score, from 0 to 1. */
+  score: number;
+  /** What would have been better, for optimizers that reflect; empty means nothing. */
+  feedback: string;
+  /** Why there is no score; the example then counts as failed. Empty means that there is one. */
+  error: string;
+}
+
+/** Tells how far the optimizer is. Sent when something changed, at most twice a second. */
+export interface OptimizeProgress {
+  /** `bootstrap`, `propose`, `evaluate` or `search`. */
+  phase: string;
+  /** Candidates measured so far. */
+  trial: number;
+  /** How many there will be as far as can be told; 0 if unknown. */
+  trials: number;
+  /** LM calls that were asked so far. */
+  lmCalls: bigint;
+  /** Outputs that were scored so far. */
+  metricCalls: bigint;
+  /** A few words for people. */
+  message: string;
+}
+
+/** Tells of a candidate as soon as its score is known. */
+export interface OptimizeTrial {
+  /** Its number, from 1. */
+  number: number;
+  /** The mean score from 0 to 1; -1 if it was not measured. */
+  score: number;
+  /** On how many examples it was measured. */
+  examples: number;
+  /** True if these were all that candidates are measured on. */
+  full: boolean;
+  /** The candidate's state in DSPy's form. */
+  stateJson: Buffer;
+  /** Where it comes from, in a few words. */
+  note: string;
+}
+
+/** A line that was written. */
+export interface OptimizeLog {
+  /** `debug`, `info`, `warning` or `error`. */
+  level: string;
+  /** The text, at most 2,000 characters. */
+  text: string;
+}
+
+/** Ends the optimization well. */
+export interface OptimizeResult {
+  /** The state of the optimized program in DSPy's form: what `program.save` writes. */
+  stateJson: Buffer;
+  /** Its score by the optimizer's own measuring, from 0 to 1; -1 if it has none. */
+  bestScore: number;
+  /** LM calls that were asked. */
+  lmCalls: bigint;
+  /** Outputs that were scored. */
+  metricCalls: bigint;
+}
+
+/** Ends the optimization badly. */
+export interface OptimizeError {
+  /**
+   * CANCELLED, BUDGET_EXCEEDED, DEADLINE_EXCEEDED, OPTIMIZER_INVALID (settings), DATASET_INVALID (examples), MODULE_INVALID or
+   * SIGNATURE_TYPE (the program), MODULE_FAILED (the optimizer gave up), a reason of LmFailure, or INTERNAL.
+   */
+  reason: string;
+  /** What to tell the caller; settings and examples are named by their path. */
+  message: string;
+  /** The Python class; empty if none was raised. */
+  pythonType: string;
+  /** True if the same optimization could succeed later. */
+  retryable: boolean;
+  /** The traceback, for admins only. */
+  traceback: string;
+  /** LM calls that were asked. */
+  lmCalls: bigint;
+  /** Outputs that were scored. */
+  metricCalls: bigint;
 }
 
 function createBaseSessionRequest(): SessionRequest {
@@ -1600,6 +1939,7 @@ function createBaseProgramDefinition(): ProgramDefinition {
     lmOptionsJson: Buffer.alloc(0),
     lm: undefined,
     moduleConfigJson: Buffer.alloc(0),
+    stateJson: Buffer.alloc(0),
   };
 }
 
@@ -1625,6 +1965,9 @@ export const ProgramDefinition: MessageFns<ProgramDefinition> = {
     }
     if (message.moduleConfigJson.length !== 0) {
       writer.uint32(58).bytes(message.moduleConfigJson);
+    }
+    if (message.stateJson.length !== 0) {
+      writer.uint32(66).bytes(message.stateJson);
     }
     return writer;
   },
@@ -1698,6 +2041,14 @@ export const ProgramDefinition: MessageFns<ProgramDefinition> = {
             message.moduleConfigJson = Buffer.from(reader.bytes());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.stateJson = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1724,6 +2075,7 @@ export const ProgramDefinition: MessageFns<ProgramDefinition> = {
     message.lmOptionsJson = object.lmOptionsJson ?? Buffer.alloc(0);
     message.lm = (object.lm !== undefined && object.lm !== null) ? LmCapabilities.fromPartial(object.lm) : undefined;
     message.moduleConfigJson = object.moduleConfigJson ?? Buffer.alloc(0);
+    message.stateJson = object.stateJson ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -3324,7 +3676,7 @@ export const LmCompletion: MessageFns<LmCompletion> = {
 };
 
 function createBaseLmFailure(): LmFailure {
-  return { reason: "", message: "", retryable: false, retryAfterMs: 0n };
+  return { reason: "", message: "", retryable: false, retryAfterMs: 0n, contextExceeded: false };
 }
 
 export const LmFailure: MessageFns<LmFailure> = {
@@ -3343,6 +3695,9 @@ export const LmFailure: MessageFns<LmFailure> = {
         throw new globalThis.Error("value provided for field message.retryAfterMs of type uint64 too large");
       }
       writer.uint32(32).uint64(message.retryAfterMs);
+    }
+    if (message.contextExceeded !== false) {
+      writer.uint32(40).bool(message.contextExceeded);
     }
     return writer;
   },
@@ -3392,6 +3747,14 @@ export const LmFailure: MessageFns<LmFailure> = {
             message.retryAfterMs = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.contextExceeded = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3415,6 +3778,7 @@ export const LmFailure: MessageFns<LmFailure> = {
     message.retryAfterMs = (object.retryAfterMs !== undefined && object.retryAfterMs !== null)
       ? BigInt(object.retryAfterMs)
       : 0n;
+    message.contextExceeded = object.contextExceeded ?? false;
     return message;
   },
 };
@@ -4621,7 +4985,7 @@ export const DescribeModuleRequest: MessageFns<DescribeModuleRequest> = {
 };
 
 function createBaseDescribeModuleResponse(): DescribeModuleResponse {
-  return { name: "", signature: undefined, error: undefined };
+  return { name: "", signature: undefined, error: undefined, kind: "" };
 }
 
 export const DescribeModuleResponse: MessageFns<DescribeModuleResponse> = {
@@ -4634,6 +4998,9 @@ export const DescribeModuleResponse: MessageFns<DescribeModuleResponse> = {
     }
     if (message.error !== undefined) {
       ModuleFault.encode(message.error, writer.uint32(26).fork()).join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(34).string(message.kind);
     }
     return writer;
   },
@@ -4675,6 +5042,14 @@ export const DescribeModuleResponse: MessageFns<DescribeModuleResponse> = {
             message.error = ModuleFault.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4699,6 +5074,7 @@ export const DescribeModuleResponse: MessageFns<DescribeModuleResponse> = {
     message.error = (object.error !== undefined && object.error !== null)
       ? ModuleFault.fromPartial(object.error)
       : undefined;
+    message.kind = object.kind ?? "";
     return message;
   },
 };
@@ -4767,6 +5143,7 @@ function createBaseGetPoolResponse(): GetPoolResponse {
     restarts: 0n,
     recycled: 0n,
     lost: 0n,
+    optimizers: [],
   };
 }
 
@@ -4801,6 +5178,9 @@ export const GetPoolResponse: MessageFns<GetPoolResponse> = {
         throw new globalThis.Error("value provided for field message.lost of type uint64 too large");
       }
       writer.uint32(56).uint64(message.lost);
+    }
+    for (const v of message.optimizers) {
+      Worker.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -4874,6 +5254,14 @@ export const GetPoolResponse: MessageFns<GetPoolResponse> = {
             message.lost = reader.uint64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.optimizers.push(Worker.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4900,6 +5288,7 @@ export const GetPoolResponse: MessageFns<GetPoolResponse> = {
     message.restarts = (object.restarts !== undefined && object.restarts !== null) ? BigInt(object.restarts) : 0n;
     message.recycled = (object.recycled !== undefined && object.recycled !== null) ? BigInt(object.recycled) : 0n;
     message.lost = (object.lost !== undefined && object.lost !== null) ? BigInt(object.lost) : 0n;
+    message.optimizers = object.optimizers?.map((e) => Worker.fromPartial(e)) || [];
     return message;
   },
 };
@@ -5377,9 +5766,2093 @@ export const QueryResponse: MessageFns<QueryResponse> = {
   },
 };
 
+function createBaseStartOptimizationRequest(): StartOptimizationRequest {
+  return { job: "", memoryBytes: 0n };
+}
+
+export const StartOptimizationRequest: MessageFns<StartOptimizationRequest> = {
+  encode(message: StartOptimizationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== "") {
+      writer.uint32(10).string(message.job);
+    }
+    if (message.memoryBytes !== 0n) {
+      if (BigInt.asUintN(64, message.memoryBytes) !== message.memoryBytes) {
+        throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.memoryBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartOptimizationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartOptimizationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.memoryBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<StartOptimizationRequest>, I>>(base?: I): StartOptimizationRequest {
+    return StartOptimizationRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StartOptimizationRequest>, I>>(object: I): StartOptimizationRequest {
+    const message = createBaseStartOptimizationRequest();
+    message.job = object.job ?? "";
+    message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
+      ? BigInt(object.memoryBytes)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseStartOptimizationResponse(): StartOptimizationResponse {
+  return { worker: "", pid: 0, address: "", dialect: undefined };
+}
+
+export const StartOptimizationResponse: MessageFns<StartOptimizationResponse> = {
+  encode(message: StartOptimizationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.worker !== "") {
+      writer.uint32(10).string(message.worker);
+    }
+    if (message.pid !== 0) {
+      writer.uint32(16).int32(message.pid);
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    if (message.dialect !== undefined) {
+      Dialect.encode(message.dialect, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartOptimizationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartOptimizationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.worker = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pid = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.dialect = Dialect.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<StartOptimizationResponse>, I>>(base?: I): StartOptimizationResponse {
+    return StartOptimizationResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StartOptimizationResponse>, I>>(object: I): StartOptimizationResponse {
+    const message = createBaseStartOptimizationResponse();
+    message.worker = object.worker ?? "";
+    message.pid = object.pid ?? 0;
+    message.address = object.address ?? "";
+    message.dialect = (object.dialect !== undefined && object.dialect !== null)
+      ? Dialect.fromPartial(object.dialect)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEndOptimizationRequest(): EndOptimizationRequest {
+  return { job: "" };
+}
+
+export const EndOptimizationRequest: MessageFns<EndOptimizationRequest> = {
+  encode(message: EndOptimizationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.job !== "") {
+      writer.uint32(10).string(message.job);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndOptimizationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndOptimizationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EndOptimizationRequest>, I>>(base?: I): EndOptimizationRequest {
+    return EndOptimizationRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndOptimizationRequest>, I>>(object: I): EndOptimizationRequest {
+    const message = createBaseEndOptimizationRequest();
+    message.job = object.job ?? "";
+    return message;
+  },
+};
+
+function createBaseEndOptimizationResponse(): EndOptimizationResponse {
+  return { ended: false };
+}
+
+export const EndOptimizationResponse: MessageFns<EndOptimizationResponse> = {
+  encode(message: EndOptimizationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ended !== false) {
+      writer.uint32(8).bool(message.ended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndOptimizationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndOptimizationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.ended = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EndOptimizationResponse>, I>>(base?: I): EndOptimizationResponse {
+    return EndOptimizationResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndOptimizationResponse>, I>>(object: I): EndOptimizationResponse {
+    const message = createBaseEndOptimizationResponse();
+    message.ended = object.ended ?? false;
+    return message;
+  },
+};
+
+function createBaseOptimizeRequest(): OptimizeRequest {
+  return { kind: undefined };
+}
+
+export const OptimizeRequest: MessageFns<OptimizeRequest> = {
+  encode(message: OptimizeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "start":
+        OptimizeStart.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "examples":
+        OptimizeExamples.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "begin":
+        OptimizeBegin.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "lmReply":
+        LmReply.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "metricReply":
+        OptimizeMetricReply.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "toolReply":
+        ToolReply.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "stop":
+        OptimizeStop.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
+      case "heartbeat":
+        Heartbeat.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "start", value: OptimizeStart.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "examples", value: OptimizeExamples.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "begin", value: OptimizeBegin.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "lmReply", value: LmReply.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "metricReply", value: OptimizeMetricReply.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "toolReply", value: ToolReply.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "stop", value: OptimizeStop.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "heartbeat", value: Heartbeat.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeRequest>, I>>(base?: I): OptimizeRequest {
+    return OptimizeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeRequest>, I>>(object: I): OptimizeRequest {
+    const message = createBaseOptimizeRequest();
+    switch (object.kind?.$case) {
+      case "start": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "start", value: OptimizeStart.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "examples": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "examples", value: OptimizeExamples.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "begin": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "begin", value: OptimizeBegin.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "lmReply": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "lmReply", value: LmReply.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "metricReply": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "metricReply", value: OptimizeMetricReply.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "toolReply": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "toolReply", value: ToolReply.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "stop": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "stop", value: OptimizeStop.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "heartbeat": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "heartbeat", value: Heartbeat.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseOptimizeResponse(): OptimizeResponse {
+  return { kind: undefined };
+}
+
+export const OptimizeResponse: MessageFns<OptimizeResponse> = {
+  encode(message: OptimizeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "ready":
+        OptimizeReady.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "lmCall":
+        OptimizeLmCall.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "metricCall":
+        OptimizeMetricCall.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "toolCall":
+        ToolCall.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "progress":
+        OptimizeProgress.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "trial":
+        OptimizeTrial.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "log":
+        OptimizeLog.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
+      case "result":
+        OptimizeResult.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
+      case "error":
+        OptimizeError.encode(message.kind.value, writer.uint32(74).fork()).join();
+        break;
+      case "heartbeat":
+        Heartbeat.encode(message.kind.value, writer.uint32(82).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "ready", value: OptimizeReady.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "lmCall", value: OptimizeLmCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "metricCall", value: OptimizeMetricCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "toolCall", value: ToolCall.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "progress", value: OptimizeProgress.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "trial", value: OptimizeTrial.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "log", value: OptimizeLog.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "result", value: OptimizeResult.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "error", value: OptimizeError.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "heartbeat", value: Heartbeat.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeResponse>, I>>(base?: I): OptimizeResponse {
+    return OptimizeResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeResponse>, I>>(object: I): OptimizeResponse {
+    const message = createBaseOptimizeResponse();
+    switch (object.kind?.$case) {
+      case "ready": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "ready", value: OptimizeReady.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "lmCall": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "lmCall", value: OptimizeLmCall.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "metricCall": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "metricCall", value: OptimizeMetricCall.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "toolCall": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "toolCall", value: ToolCall.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "progress": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "progress", value: OptimizeProgress.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "trial": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "trial", value: OptimizeTrial.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "log": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "log", value: OptimizeLog.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "result": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "result", value: OptimizeResult.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "error": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "error", value: OptimizeError.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "heartbeat": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "heartbeat", value: Heartbeat.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseOptimizeStart(): OptimizeStart {
+  return {
+    program: undefined,
+    initialStateJson: Buffer.alloc(0),
+    optimizer: "",
+    configJson: Buffer.alloc(0),
+    metric: undefined,
+    seed: 0n,
+    threads: 0,
+    promptLm: undefined,
+    promptLmOptionsJson: Buffer.alloc(0),
+    teacherLm: undefined,
+    teacherLmOptionsJson: Buffer.alloc(0),
+    traceparent: "",
+    job: "",
+  };
+}
+
+export const OptimizeStart: MessageFns<OptimizeStart> = {
+  encode(message: OptimizeStart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.program !== undefined) {
+      ProgramDefinition.encode(message.program, writer.uint32(10).fork()).join();
+    }
+    if (message.initialStateJson.length !== 0) {
+      writer.uint32(18).bytes(message.initialStateJson);
+    }
+    if (message.optimizer !== "") {
+      writer.uint32(26).string(message.optimizer);
+    }
+    if (message.configJson.length !== 0) {
+      writer.uint32(34).bytes(message.configJson);
+    }
+    if (message.metric !== undefined) {
+      OptimizeMetric.encode(message.metric, writer.uint32(42).fork()).join();
+    }
+    if (message.seed !== 0n) {
+      if (BigInt.asIntN(64, message.seed) !== message.seed) {
+        throw new globalThis.Error("value provided for field message.seed of type int64 too large");
+      }
+      writer.uint32(48).int64(message.seed);
+    }
+    if (message.threads !== 0) {
+      writer.uint32(56).uint32(message.threads);
+    }
+    if (message.promptLm !== undefined) {
+      LmCapabilities.encode(message.promptLm, writer.uint32(66).fork()).join();
+    }
+    if (message.promptLmOptionsJson.length !== 0) {
+      writer.uint32(74).bytes(message.promptLmOptionsJson);
+    }
+    if (message.teacherLm !== undefined) {
+      LmCapabilities.encode(message.teacherLm, writer.uint32(82).fork()).join();
+    }
+    if (message.teacherLmOptionsJson.length !== 0) {
+      writer.uint32(90).bytes(message.teacherLmOptionsJson);
+    }
+    if (message.traceparent !== "") {
+      writer.uint32(98).string(message.traceparent);
+    }
+    if (message.job !== "") {
+      writer.uint32(106).string(message.job);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeStart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeStart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.program = ProgramDefinition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.initialStateJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.optimizer = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.configJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.metric = OptimizeMetric.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.seed = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.threads = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.promptLm = LmCapabilities.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.promptLmOptionsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.teacherLm = LmCapabilities.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.teacherLmOptionsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.job = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeStart>, I>>(base?: I): OptimizeStart {
+    return OptimizeStart.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeStart>, I>>(object: I): OptimizeStart {
+    const message = createBaseOptimizeStart();
+    message.program = (object.program !== undefined && object.program !== null)
+      ? ProgramDefinition.fromPartial(object.program)
+      : undefined;
+    message.initialStateJson = object.initialStateJson ?? Buffer.alloc(0);
+    message.optimizer = object.optimizer ?? "";
+    message.configJson = object.configJson ?? Buffer.alloc(0);
+    message.metric = (object.metric !== undefined && object.metric !== null)
+      ? OptimizeMetric.fromPartial(object.metric)
+      : undefined;
+    message.seed = (object.seed !== undefined && object.seed !== null) ? BigInt(object.seed) : 0n;
+    message.threads = object.threads ?? 0;
+    message.promptLm = (object.promptLm !== undefined && object.promptLm !== null)
+      ? LmCapabilities.fromPartial(object.promptLm)
+      : undefined;
+    message.promptLmOptionsJson = object.promptLmOptionsJson ?? Buffer.alloc(0);
+    message.teacherLm = (object.teacherLm !== undefined && object.teacherLm !== null)
+      ? LmCapabilities.fromPartial(object.teacherLm)
+      : undefined;
+    message.teacherLmOptionsJson = object.teacherLmOptionsJson ?? Buffer.alloc(0);
+    message.traceparent = object.traceparent ?? "";
+    message.job = object.job ?? "";
+    return message;
+  },
+};
+
+function createBaseOptimizeMetric(): OptimizeMetric {
+  return { name: "", configJson: Buffer.alloc(0), threshold: 0 };
+}
+
+export const OptimizeMetric: MessageFns<OptimizeMetric> = {
+  encode(message: OptimizeMetric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.configJson.length !== 0) {
+      writer.uint32(18).bytes(message.configJson);
+    }
+    if (message.threshold !== 0) {
+      writer.uint32(25).double(message.threshold);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeMetric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.configJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.threshold = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeMetric>, I>>(base?: I): OptimizeMetric {
+    return OptimizeMetric.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeMetric>, I>>(object: I): OptimizeMetric {
+    const message = createBaseOptimizeMetric();
+    message.name = object.name ?? "";
+    message.configJson = object.configJson ?? Buffer.alloc(0);
+    message.threshold = object.threshold ?? 0;
+    return message;
+  },
+};
+
+function createBaseOptimizeExamples(): OptimizeExamples {
+  return { split: "", examples: [] };
+}
+
+export const OptimizeExamples: MessageFns<OptimizeExamples> = {
+  encode(message: OptimizeExamples, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.split !== "") {
+      writer.uint32(10).string(message.split);
+    }
+    for (const v of message.examples) {
+      OptimizeExample.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeExamples {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeExamples();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.split = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.examples.push(OptimizeExample.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeExamples>, I>>(base?: I): OptimizeExamples {
+    return OptimizeExamples.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeExamples>, I>>(object: I): OptimizeExamples {
+    const message = createBaseOptimizeExamples();
+    message.split = object.split ?? "";
+    message.examples = object.examples?.map((e) => OptimizeExample.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOptimizeExample(): OptimizeExample {
+  return { id: "", inputsJson: Buffer.alloc(0), outputsJson: Buffer.alloc(0) };
+}
+
+export const OptimizeExample: MessageFns<OptimizeExample> = {
+  encode(message: OptimizeExample, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.inputsJson.length !== 0) {
+      writer.uint32(18).bytes(message.inputsJson);
+    }
+    if (message.outputsJson.length !== 0) {
+      writer.uint32(26).bytes(message.outputsJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeExample {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeExample();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.inputsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.outputsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeExample>, I>>(base?: I): OptimizeExample {
+    return OptimizeExample.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeExample>, I>>(object: I): OptimizeExample {
+    const message = createBaseOptimizeExample();
+    message.id = object.id ?? "";
+    message.inputsJson = object.inputsJson ?? Buffer.alloc(0);
+    message.outputsJson = object.outputsJson ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseOptimizeBegin(): OptimizeBegin {
+  return {};
+}
+
+export const OptimizeBegin: MessageFns<OptimizeBegin> = {
+  encode(_: OptimizeBegin, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeBegin {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeBegin();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeBegin>, I>>(base?: I): OptimizeBegin {
+    return OptimizeBegin.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeBegin>, I>>(_: I): OptimizeBegin {
+    const message = createBaseOptimizeBegin();
+    return message;
+  },
+};
+
+function createBaseOptimizeStop(): OptimizeStop {
+  return { reason: "" };
+}
+
+export const OptimizeStop: MessageFns<OptimizeStop> = {
+  encode(message: OptimizeStop, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeStop {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeStop();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeStop>, I>>(base?: I): OptimizeStop {
+    return OptimizeStop.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeStop>, I>>(object: I): OptimizeStop {
+    const message = createBaseOptimizeStop();
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseOptimizeReady(): OptimizeReady {
+  return { predictors: [] };
+}
+
+export const OptimizeReady: MessageFns<OptimizeReady> = {
+  encode(message: OptimizeReady, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.predictors) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeReady {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeReady();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.predictors.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeReady>, I>>(base?: I): OptimizeReady {
+    return OptimizeReady.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeReady>, I>>(object: I): OptimizeReady {
+    const message = createBaseOptimizeReady();
+    message.predictors = object.predictors?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseOptimizeLmCall(): OptimizeLmCall {
+  return { role: "", call: undefined };
+}
+
+export const OptimizeLmCall: MessageFns<OptimizeLmCall> = {
+  encode(message: OptimizeLmCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.role !== "") {
+      writer.uint32(10).string(message.role);
+    }
+    if (message.call !== undefined) {
+      LmCall.encode(message.call, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeLmCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeLmCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.call = LmCall.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeLmCall>, I>>(base?: I): OptimizeLmCall {
+    return OptimizeLmCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeLmCall>, I>>(object: I): OptimizeLmCall {
+    const message = createBaseOptimizeLmCall();
+    message.role = object.role ?? "";
+    message.call = (object.call !== undefined && object.call !== null) ? LmCall.fromPartial(object.call) : undefined;
+    return message;
+  },
+};
+
+function createBaseOptimizeMetricCall(): OptimizeMetricCall {
+  return {
+    call: 0,
+    exampleId: "",
+    inputsJson: Buffer.alloc(0),
+    expectedJson: Buffer.alloc(0),
+    outputsJson: Buffer.alloc(0),
+  };
+}
+
+export const OptimizeMetricCall: MessageFns<OptimizeMetricCall> = {
+  encode(message: OptimizeMetricCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.call !== 0) {
+      writer.uint32(8).uint32(message.call);
+    }
+    if (message.exampleId !== "") {
+      writer.uint32(18).string(message.exampleId);
+    }
+    if (message.inputsJson.length !== 0) {
+      writer.uint32(26).bytes(message.inputsJson);
+    }
+    if (message.expectedJson.length !== 0) {
+      writer.uint32(34).bytes(message.expectedJson);
+    }
+    if (message.outputsJson.length !== 0) {
+      writer.uint32(42).bytes(message.outputsJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeMetricCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeMetricCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.call = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.exampleId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.inputsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.expectedJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.outputsJson = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeMetricCall>, I>>(base?: I): OptimizeMetricCall {
+    return OptimizeMetricCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeMetricCall>, I>>(object: I): OptimizeMetricCall {
+    const message = createBaseOptimizeMetricCall();
+    message.call = object.call ?? 0;
+    message.exampleId = object.exampleId ?? "";
+    message.inputsJson = object.inputsJson ?? Buffer.alloc(0);
+    message.expectedJson = object.expectedJson ?? Buffer.alloc(0);
+    message.outputsJson = object.outputsJson ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseOptimizeMetricReply(): OptimizeMetricReply {
+  return { call: 0, score: 0, feedback: "", error: "" };
+}
+
+export const OptimizeMetricReply: MessageFns<OptimizeMetricReply> = {
+  encode(message: OptimizeMetricReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.call !== 0) {
+      writer.uint32(8).uint32(message.call);
+    }
+    if (message.score !== 0) {
+      writer.uint32(17).double(message.score);
+    }
+    if (message.feedback !== "") {
+      writer.uint32(26).string(message.feedback);
+    }
+    if (message.error !== "") {
+      writer.uint32(34).string(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeMetricReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeMetricReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.call = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.feedback = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeMetricReply>, I>>(base?: I): OptimizeMetricReply {
+    return OptimizeMetricReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeMetricReply>, I>>(object: I): OptimizeMetricReply {
+    const message = createBaseOptimizeMetricReply();
+    message.call = object.call ?? 0;
+    message.score = object.score ?? 0;
+    message.feedback = object.feedback ?? "";
+    message.error = object.error ?? "";
+    return message;
+  },
+};
+
+function createBaseOptimizeProgress(): OptimizeProgress {
+  return { phase: "", trial: 0, trials: 0, lmCalls: 0n, metricCalls: 0n, message: "" };
+}
+
+export const OptimizeProgress: MessageFns<OptimizeProgress> = {
+  encode(message: OptimizeProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== "") {
+      writer.uint32(10).string(message.phase);
+    }
+    if (message.trial !== 0) {
+      writer.uint32(16).uint32(message.trial);
+    }
+    if (message.trials !== 0) {
+      writer.uint32(24).uint32(message.trials);
+    }
+    if (message.lmCalls !== 0n) {
+      if (BigInt.asUintN(64, message.lmCalls) !== message.lmCalls) {
+        throw new globalThis.Error("value provided for field message.lmCalls of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.lmCalls);
+    }
+    if (message.metricCalls !== 0n) {
+      if (BigInt.asUintN(64, message.metricCalls) !== message.metricCalls) {
+        throw new globalThis.Error("value provided for field message.metricCalls of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.metricCalls);
+    }
+    if (message.message !== "") {
+      writer.uint32(50).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.trial = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.trials = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lmCalls = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.metricCalls = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeProgress>, I>>(base?: I): OptimizeProgress {
+    return OptimizeProgress.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeProgress>, I>>(object: I): OptimizeProgress {
+    const message = createBaseOptimizeProgress();
+    message.phase = object.phase ?? "";
+    message.trial = object.trial ?? 0;
+    message.trials = object.trials ?? 0;
+    message.lmCalls = (object.lmCalls !== undefined && object.lmCalls !== null) ? BigInt(object.lmCalls) : 0n;
+    message.metricCalls = (object.metricCalls !== undefined && object.metricCalls !== null)
+      ? BigInt(object.metricCalls)
+      : 0n;
+    message.message = object.message ?? "";
+    return message;
+  },
+};
+
+function createBaseOptimizeTrial(): OptimizeTrial {
+  return { number: 0, score: 0, examples: 0, full: false, stateJson: Buffer.alloc(0), note: "" };
+}
+
+export const OptimizeTrial: MessageFns<OptimizeTrial> = {
+  encode(message: OptimizeTrial, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint32(message.number);
+    }
+    if (message.score !== 0) {
+      writer.uint32(17).double(message.score);
+    }
+    if (message.examples !== 0) {
+      writer.uint32(24).uint32(message.examples);
+    }
+    if (message.full !== false) {
+      writer.uint32(32).bool(message.full);
+    }
+    if (message.stateJson.length !== 0) {
+      writer.uint32(42).bytes(message.stateJson);
+    }
+    if (message.note !== "") {
+      writer.uint32(50).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeTrial {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeTrial();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.examples = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.stateJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeTrial>, I>>(base?: I): OptimizeTrial {
+    return OptimizeTrial.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeTrial>, I>>(object: I): OptimizeTrial {
+    const message = createBaseOptimizeTrial();
+    message.number = object.number ?? 0;
+    message.score = object.score ?? 0;
+    message.examples = object.examples ?? 0;
+    message.full = object.full ?? false;
+    message.stateJson = object.stateJson ?? Buffer.alloc(0);
+    message.note = object.note ?? "";
+    return message;
+  },
+};
+
+function createBaseOptimizeLog(): OptimizeLog {
+  return { level: "", text: "" };
+}
+
+export const OptimizeLog: MessageFns<OptimizeLog> = {
+  encode(message: OptimizeLog, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== "") {
+      writer.uint32(10).string(message.level);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeLog {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeLog();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeLog>, I>>(base?: I): OptimizeLog {
+    return OptimizeLog.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeLog>, I>>(object: I): OptimizeLog {
+    const message = createBaseOptimizeLog();
+    message.level = object.level ?? "";
+    message.text = object.text ?? "";
+    return message;
+  },
+};
+
+function createBaseOptimizeResult(): OptimizeResult {
+  return { stateJson: Buffer.alloc(0), bestScore: 0, lmCalls: 0n, metricCalls: 0n };
+}
+
+export const OptimizeResult: MessageFns<OptimizeResult> = {
+  encode(message: OptimizeResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stateJson.length !== 0) {
+      writer.uint32(10).bytes(message.stateJson);
+    }
+    if (message.bestScore !== 0) {
+      writer.uint32(17).double(message.bestScore);
+    }
+    if (message.lmCalls !== 0n) {
+      if (BigInt.asUintN(64, message.lmCalls) !== message.lmCalls) {
+        throw new globalThis.Error("value provided for field message.lmCalls of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.lmCalls);
+    }
+    if (message.metricCalls !== 0n) {
+      if (BigInt.asUintN(64, message.metricCalls) !== message.metricCalls) {
+        throw new globalThis.Error("value provided for field message.metricCalls of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.metricCalls);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stateJson = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.bestScore = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lmCalls = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.metricCalls = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeResult>, I>>(base?: I): OptimizeResult {
+    return OptimizeResult.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeResult>, I>>(object: I): OptimizeResult {
+    const message = createBaseOptimizeResult();
+    message.stateJson = object.stateJson ?? Buffer.alloc(0);
+    message.bestScore = object.bestScore ?? 0;
+    message.lmCalls = (object.lmCalls !== undefined && object.lmCalls !== null) ? BigInt(object.lmCalls) : 0n;
+    message.metricCalls = (object.metricCalls !== undefined && object.metricCalls !== null)
+      ? BigInt(object.metricCalls)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseOptimizeError(): OptimizeError {
+  return { reason: "", message: "", pythonType: "", retryable: false, traceback: "", lmCalls: 0n, metricCalls: 0n };
+}
+
+export const OptimizeError: MessageFns<OptimizeError> = {
+  encode(message: OptimizeError, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.pythonType !== "") {
+      writer.uint32(26).string(message.pythonType);
+    }
+    if (message.retryable !== false) {
+      writer.uint32(32).bool(message.retryable);
+    }
+    if (message.traceback !== "") {
+      writer.uint32(42).string(message.traceback);
+    }
+    if (message.lmCalls !== 0n) {
+      if (BigInt.asUintN(64, message.lmCalls) !== message.lmCalls) {
+        throw new globalThis.Error("value provided for field message.lmCalls of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.lmCalls);
+    }
+    if (message.metricCalls !== 0n) {
+      if (BigInt.asUintN(64, message.metricCalls) !== message.metricCalls) {
+        throw new globalThis.Error("value provided for field message.metricCalls of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.metricCalls);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizeError {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizeError();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pythonType = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.retryable = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.traceback = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lmCalls = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.metricCalls = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<OptimizeError>, I>>(base?: I): OptimizeError {
+    return OptimizeError.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OptimizeError>, I>>(object: I): OptimizeError {
+    const message = createBaseOptimizeError();
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
+    message.pythonType = object.pythonType ?? "";
+    message.retryable = object.retryable ?? false;
+    message.traceback = object.traceback ?? "";
+    message.lmCalls = (object.lmCalls !== undefined && object.lmCalls !== null) ? BigInt(object.lmCalls) : 0n;
+    message.metricCalls = (object.metricCalls !== undefined && object.metricCalls !== null)
+      ? BigInt(object.metricCalls)
+      : 0n;
+    return message;
+  },
+};
+
 /**
- * Runs DSPy programs in worker processes. The supervisor serves every method but Session; each worker serves Session on a
- * TCP port of its own, named by GetPool. Every call needs the metadata `authorization: Bearer <internal token>`; without
+ * Runs DSPy programs in worker processes. The supervisor serves every method but Session and Optimize; each worker serves
+ * Session on a TCP port of its own, named by GetPool, and each optimizer process Optimize on the one that StartOptimization
+ * names. Every call needs the metadata `authorization: Bearer <internal token>`; without
  * it the answer is UNAUTHENTICATED.
  */
 export type SidecarServiceService = typeof SidecarServiceService;
@@ -5484,6 +7957,57 @@ export const SidecarServiceService = {
     responseSerialize: (value: QueryResponse): Buffer => Buffer.from(QueryResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): QueryResponse => QueryResponse.decode(value),
   },
+  /**
+   * Starts a process of its own for one optimization and answers when it takes the call Optimize. A process of the same job
+   * that is there already is ended first: its caller is gone. One that nobody calls within 30 s ends.
+   *
+   * Fails with RESOURCE_EXHAUSTED while as many run as the sidecar takes (SIGNET_SIDECAR_OPTIMIZERS), INVALID_ARGUMENT for a
+   * job without a name, and UNAVAILABLE if the process does not start or the sidecar stops.
+   */
+  startOptimization: {
+    path: "/signet.sidecar.v1.SidecarService/StartOptimization" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StartOptimizationRequest): Buffer =>
+      Buffer.from(StartOptimizationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StartOptimizationRequest => StartOptimizationRequest.decode(value),
+    responseSerialize: (value: StartOptimizationResponse): Buffer =>
+      Buffer.from(StartOptimizationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StartOptimizationResponse => StartOptimizationResponse.decode(value),
+  },
+  /**
+   * Runs one optimizer over one program, on the address that StartOptimization gave, once a process. The first frames are
+   * OptimizeStart, any number of OptimizeExamples and OptimizeBegin; the last frame of the process is OptimizeResult or
+   * OptimizeError, after which it ends. The end of the stream from either side ends the process: at once if nothing else
+   * helps.
+   *
+   * Fails with FAILED_PRECONDITION for a second call, INVALID_ARGUMENT for frames against these rules, and UNAVAILABLE when
+   * the process dies.
+   */
+  optimize: {
+    path: "/signet.sidecar.v1.SidecarService/Optimize" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: OptimizeRequest): Buffer => Buffer.from(OptimizeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): OptimizeRequest => OptimizeRequest.decode(value),
+    responseSerialize: (value: OptimizeResponse): Buffer => Buffer.from(OptimizeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): OptimizeResponse => OptimizeResponse.decode(value),
+  },
+  /**
+   * Ends the process of a job by force, within 1 s: for one that does not react on its stream. Repeatable; a job without a
+   * process is no fault.
+   */
+  endOptimization: {
+    path: "/signet.sidecar.v1.SidecarService/EndOptimization" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EndOptimizationRequest): Buffer =>
+      Buffer.from(EndOptimizationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EndOptimizationRequest => EndOptimizationRequest.decode(value),
+    responseSerialize: (value: EndOptimizationResponse): Buffer =>
+      Buffer.from(EndOptimizationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EndOptimizationResponse => EndOptimizationResponse.decode(value),
+  },
 } as const;
 
 export interface SidecarServiceServer extends UntypedServiceImplementation {
@@ -5524,6 +8048,29 @@ export interface SidecarServiceServer extends UntypedServiceImplementation {
    * Fails with INVALID_ARGUMENT for a resource, action, field or value that there is not.
    */
   query: handleUnaryCall<QueryRequest, QueryResponse>;
+  /**
+   * Starts a process of its own for one optimization and answers when it takes the call Optimize. A process of the same job
+   * that is there already is ended first: its caller is gone. One that nobody calls within 30 s ends.
+   *
+   * Fails with RESOURCE_EXHAUSTED while as many run as the sidecar takes (SIGNET_SIDECAR_OPTIMIZERS), INVALID_ARGUMENT for a
+   * job without a name, and UNAVAILABLE if the process does not start or the sidecar stops.
+   */
+  startOptimization: handleUnaryCall<StartOptimizationRequest, StartOptimizationResponse>;
+  /**
+   * Runs one optimizer over one program, on the address that StartOptimization gave, once a process. The first frames are
+   * OptimizeStart, any number of OptimizeExamples and OptimizeBegin; the last frame of the process is OptimizeResult or
+   * OptimizeError, after which it ends. The end of the stream from either side ends the process: at once if nothing else
+   * helps.
+   *
+   * Fails with FAILED_PRECONDITION for a second call, INVALID_ARGUMENT for frames against these rules, and UNAVAILABLE when
+   * the process dies.
+   */
+  optimize: handleBidiStreamingCall<OptimizeRequest, OptimizeResponse>;
+  /**
+   * Ends the process of a job by force, within 1 s: for one that does not react on its stream. Repeatable; a job without a
+   * process is no fault.
+   */
+  endOptimization: handleUnaryCall<EndOptimizationRequest, EndOptimizationResponse>;
 }
 
 export interface SidecarServiceClient extends Client {
@@ -5649,6 +8196,59 @@ export interface SidecarServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: QueryResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Starts a process of its own for one optimization and answers when it takes the call Optimize. A process of the same job
+   * that is there already is ended first: its caller is gone. One that nobody calls within 30 s ends.
+   *
+   * Fails with RESOURCE_EXHAUSTED while as many run as the sidecar takes (SIGNET_SIDECAR_OPTIMIZERS), INVALID_ARGUMENT for a
+   * job without a name, and UNAVAILABLE if the process does not start or the sidecar stops.
+   */
+  startOptimization(
+    request: StartOptimizationRequest,
+    callback: (error: ServiceError | null, response: StartOptimizationResponse) => void,
+  ): ClientUnaryCall;
+  startOptimization(
+    request: StartOptimizationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StartOptimizationResponse) => void,
+  ): ClientUnaryCall;
+  startOptimization(
+    request: StartOptimizationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StartOptimizationResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Runs one optimizer over one program, on the address that StartOptimization gave, once a process. The first frames are
+   * OptimizeStart, any number of OptimizeExamples and OptimizeBegin; the last frame of the process is OptimizeResult or
+   * OptimizeError, after which it ends. The end of the stream from either side ends the process: at once if nothing else
+   * helps.
+   *
+   * Fails with FAILED_PRECONDITION for a second call, INVALID_ARGUMENT for frames against these rules, and UNAVAILABLE when
+   * the process dies.
+   */
+  optimize(): ClientDuplexStream<OptimizeRequest, OptimizeResponse>;
+  optimize(options: Partial<CallOptions>): ClientDuplexStream<OptimizeRequest, OptimizeResponse>;
+  optimize(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<OptimizeRequest, OptimizeResponse>;
+  /**
+   * Ends the process of a job by force, within 1 s: for one that does not react on its stream. Repeatable; a job without a
+   * process is no fault.
+   */
+  endOptimization(
+    request: EndOptimizationRequest,
+    callback: (error: ServiceError | null, response: EndOptimizationResponse) => void,
+  ): ClientUnaryCall;
+  endOptimization(
+    request: EndOptimizationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EndOptimizationResponse) => void,
+  ): ClientUnaryCall;
+  endOptimization(
+    request: EndOptimizationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EndOptimizationResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -1,0 +1,42 @@
+import { normalizeError } from '@signet/kit/error/normalize.ts';
+
+const firstMs = 50;
+const maxMs = 2_000;
+
+// The same again would come to the same.
+const final: ReadonlySet<string> = new Set([
+  'INPUT_INVALID',
+  'INVALID_REQUEST',
+  'CANCELLED',
+  'DEADLINE_EXCEEDED',
+  'SHUTTING_DOWN',
+  'LM_NOT_CONFIGURED',
+  'LM_NOT_FOUND',
+  'MODULE_INVALID',
+  'MODULE_NOT_FOUND',
+  'BUDGET_EXCEEDED',
+]);
+
+/** True for a failure of a step that may be another one's success. */
+export function mayTryAgain(failure: unknown): boolean {
+  return !final.has(normalizeError(failure).reason);
+}
+
+/** Waits before a step is tried anew: 50 ms, twice as long each time, at most 2 s. Rejects with the reason of an abort. */
+export function pause(turn: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(
+      () => {
+        signal.removeEventListener('abort', stop);
+        resolve();
+      },
+      Math.min(firstMs * 2 ** turn, maxMs),
+    );
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+  });
+}
