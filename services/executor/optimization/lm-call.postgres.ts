@@ -84,9 +84,12 @@ type CallRow = {
   cost: number | null;
 };
 
+// One that was noted although nobody heard of it is noted once.
 const sendText = `insert into executor.optimization_lm_calls (job_id, seq, request_hash, lm, tokens_in, tokens_out, cost)
 select $1::uuid, $3::int, $4::bytea, $5, $6::bigint, $7::bigint, $8::float8
 where exists (select from executor.optimization_jobs where id = $1::uuid and lease_token = $2::int and status = 'running')
+on conflict (job_id, seq) do update set lm = excluded.lm
+  where optimization_lm_calls.request_hash = excluded.request_hash and optimization_lm_calls.end_time is null
 returning seq`;
 
 const endText = `update executor.optimization_lm_calls set reply = $3, finish_reason = $4, reason = $5, tokens_in = $6::bigint,

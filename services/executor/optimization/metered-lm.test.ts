@@ -1,5 +1,7 @@
+import { AppError } from '@signet/kit/error/app-error.ts';
 import { newId } from '@signet/kit/id.ts';
 import { createLogger } from '@signet/kit/log/logger.ts';
+import { eventually } from '@signet/kit/testing/eventually.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
 import { type Database, openDatabase } from '../db/pool.ts';
@@ -172,6 +174,38 @@ describe('the language models of a job', () => {
     await expect.poll(() => lm.calls).toBe(1);
     slow.late.abort();
     expect((await ended).reason).toBe('CANCELLED');
+  });
+
+  it('wait for a database that is away as long as the lease holds, and are asked nothing meanwhile', async () => {
+    const job = await newJob();
+    const { budget } = await job.meter();
+    const held = new AbortController();
+    let awayTimes = 0;
+    const calls = {
+      ...job.calls,
+      send: async (...args: Parameters<typeof job.calls.send>) => {
+        if (awayTimes === 0) return job.calls.send(...args);
+        awayTimes -= 1;
+        // The first time it was noted, and only the answer was lost.
+        if (awayTimes === 5) await job.calls.send(...args);
+        throw new AppError('DATABASE_UNAVAILABLE', 'The database does not answer');
+      },
+    };
+    const metered = new MeteredLm(
+      { lm: client, calls },
+      { jobId: job.id, leaseToken: 1, budget, earlier: [], late: new AbortController().signal },
+    );
+    const ask = () => metered.complete(asking('a'), { ...context(), signal: held.signal });
+    awayTimes = 6;
+    const answer = ask();
+    await eventually(() => expect(awayTimes).toBe(0));
+    expect([(await answer).finishReason, lm.calls]).toEqual(['stop', 1]);
+    awayTimes = 1_000;
+    const refused = failure(ask());
+    await eventually(() => expect(awayTimes).toBeLessThan(999));
+    held.abort(new AppError('WORKER_LOST', 'The job was taken over by another process'));
+    expect([(await refused).reason, lm.calls]).toEqual(['WORKER_LOST', 1]);
+    expect(await job.spend()).toMatchObject({ lmCalls: 1 });
   });
 
   it('keep failures without an answer, so that they are asked again', async () => {

@@ -28,6 +28,7 @@ const pauseFirstMs = 300;
 const pauseMaxMs = 10_000;
 const storeTriesMax = 5;
 const storePauseMs = 300;
+const storePauseMaxMs = 1_000;
 // The words around a message: its role and the marks of the model's own template.
 const tokensAroundMessage = 24;
 
@@ -126,7 +127,8 @@ export class MeteredLm implements LanguageModel {
     const sent = { ...costRow(reserved), seq, requestHash: hash, lm: endpoint.slug };
     try {
       ctx.signal?.throwIfAborted();
-      if (!(await patiently(() => this.#deps.calls.send(jobId, leaseToken, sent)))) throw leaseLost();
+      const send = () => this.#deps.calls.send(jobId, leaseToken, sent);
+      if (!(await patiently(send, ctx.signal))) throw leaseLost();
     } catch (error) {
       budget.release(reserved);
       throw error;
@@ -148,9 +150,8 @@ export class MeteredLm implements LanguageModel {
       const { text: reply, finishReason } = completion;
       this.#present.push({ ...costRow(used), seq, requestHash: hash, reply, finishReason });
       // It is paid: better that the record has a hole than that the answer is lost.
-      await patiently(() =>
-        this.#deps.calls.end(jobId, { ...costRow(used), seq, reply, finishReason, reason: '' }),
-      ).catch(() => {});
+      const end = { ...costRow(used), seq, reply, finishReason, reason: '' };
+      await patiently(() => this.#deps.calls.end(jobId, end), ctx.signal).catch(() => {});
       return completion;
     } catch (error) {
       await this.#failed(normalizeError(error), { seq, reserved, record });
@@ -240,13 +241,15 @@ function leaseLost(): AppError {
   return new AppError('WORKER_LOST', 'The job was taken over by another process');
 }
 
-async function patiently<T>(write: () => Promise<T>): Promise<T> {
+// A database that is away is no failure of the model, which would count against a candidate: the lease says how long to wait for it.
+async function patiently<T>(write: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await write();
     } catch (error) {
-      if (tries >= storeTriesMax) throw error;
-      await pause(storePauseMs * tries, undefined);
+      const mayWait = signal !== undefined && normalizeError(error).reason === 'DATABASE_UNAVAILABLE';
+      if (tries >= storeTriesMax && !mayWait) throw error;
+      await pause(Math.min(storePauseMs * tries, storePauseMaxMs), signal);
     }
   }
 }

@@ -110,7 +110,7 @@ async function faultsOfJob(ground: Ground, { job, program }: Accepted): Promise<
   const measured = await query(
     ground.postgres.url,
     `select e.id, e.status, count(r.*)::int as n from executor.evaluations e
-     left join executor.evaluation_results r on r.evaluation_id = e.id where e.id = any($1) group by 1, 2`,
+     left join executor.evaluation_results r on r.evaluation_id = e.id and r.reason = '' where e.id = any($1) group by 1, 2`,
     [[evaluationBefore, evaluationAfter]],
   );
   const {

@@ -12,17 +12,16 @@ export type Victim = (typeof VICTIMS)[number];
 /** Who fell, and between when and when. */
 export type Fall = { readonly victim: Victim; readonly fromMs: number; readonly untilMs: number };
 
-/** Kills one victim at once, leaves it dead for a moment, and starts it again; undefined if there was nobody to kill. */
-export async function fell(ground: Ground, random: Random, victim: Victim): Promise<Fall | undefined> {
+/** Kills one victim at once, leaves it dead for a moment, and starts it again; where there is none, an executor in its place. */
+export async function fell(ground: Ground, random: Random, wanted: Victim): Promise<Fall> {
   const { stack, postgres } = ground;
   const at = random.pick([0, 1] as const);
   const awayMs = random.below(1_500);
   const fromMs = Date.now();
-  if (victim === 'worker' || victim === 'job') {
-    const pids = victim === 'job' ? optimizersOf(ground) : runnersOf(ground, at);
-    for (const pid of pids) kill(pid);
-    return pids.length === 0 ? undefined : { victim, fromMs, untilMs: Date.now() };
-  }
+  const pids = wanted === 'job' ? optimizersOf(ground) : wanted === 'worker' ? runnersOf(ground, at) : [];
+  for (const pid of pids) kill(pid);
+  if (pids.length > 0) return { victim: wanted, fromMs, untilMs: Date.now() };
+  const victim = wanted === 'job' || wanted === 'worker' ? 'executor' : wanted;
   if (victim === 'postgres') await postgres.kill();
   else await stack.kill(victim, at);
   const untilMs = Date.now();

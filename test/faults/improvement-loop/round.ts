@@ -10,7 +10,7 @@ import { type Accepted, beginJob, beginRuns, makeStudent, OPTIMIZATIONS } from '
 const SETTLED_MS = 120_000;
 const OPTIMIZES_MS = 6_000;
 /** So long an optimizer's process is at it on an idle machine, its start included. */
-const AT_WORK_MS = 5_000;
+const AT_WORK_MS = 3_000;
 
 /** What a round came to. */
 export type RoundReport = {
@@ -56,8 +56,7 @@ export async function runRound(
       await optimizes(ground);
       await delay(random.below(AT_WORK_MS));
     }
-    const fall = await fell(ground, random, victim);
-    if (fall !== undefined) falls.push(fall);
+    falls.push(await fell(ground, random, victim));
   }
   isOver = true;
   const accepted = await beginning;
