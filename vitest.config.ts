@@ -11,6 +11,8 @@ export default defineConfig({
     pool: 'forks',
     // Each file may start servers, a database and Python of its own: more files at once only make each other late.
     maxWorkers: 2,
+    // What is waited for may come late on a busy machine; that it comes is what a test says.
+    expect: { poll: { timeout: 10_000 } },
     testTimeout: 30_000,
     hookTimeout: 90_000,
     teardownTimeout: 20_000,

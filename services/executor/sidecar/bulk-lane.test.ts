@@ -33,20 +33,17 @@ async function open() {
       },
       { signal: new AbortController().signal, deadlineMs: Date.now() + 10_000, trace: ROOT_CONTEXT },
     );
-  await expect.poll(() => pool?.ready(), soon).toBe(true);
+  await expect.poll(() => pool?.ready()).toBe(true);
   return { sidecar, pool: made, begin };
 }
 
 const bulk = { isBulk: true };
 
-// The pool looks at its sidecars each second, and a busy machine is late.
-const soon = { timeout: 10_000 };
-
 describe('a run of a batch or an evaluation', () => {
   it('goes to the cluster, and no other run does', async () => {
     const { sidecar, begin } = await open();
     const far = await sidecar.addWorker('far', 8, Lane.LANE_BULK);
-    await expect.poll(async () => (await begin({ do: 'echo' }, bulk)).lane, soon).toBe('bulk');
+    await expect.poll(async () => (await begin({ do: 'echo' }, bulk)).lane).toBe('bulk');
     const begun = far.count('start');
     const ten = Array.from({ length: 10 }, () => begin({ do: 'echo' }));
     expect((await Promise.all(ten)).every(({ worker }) => worker === 'here')).toBe(true);
@@ -58,7 +55,7 @@ describe('a run of a batch or an evaluation', () => {
     await sidecar.addWorker('far', 8, Lane.LANE_BULK);
     await sidecar.addWorker('far alone', 1, Lane.LANE_BULK_SOLO);
     await sidecar.addWorker('alone', 1, Lane.LANE_SOLO);
-    await expect.poll(async () => (await begin({ do: 'echo' }, bulk, 'python:Own')).lane, soon).toBe('bulk_solo');
+    await expect.poll(async () => (await begin({ do: 'echo' }, bulk, 'python:Own')).lane).toBe('bulk_solo');
     expect(await begin({ do: 'echo' }, { ...bulk, alone: true })).toMatchObject({ worker: 'far alone' });
     expect(await begin({ do: 'echo' }, {}, 'python:Own')).toMatchObject({ worker: 'alone', lane: 'solo' });
   });
@@ -67,9 +64,9 @@ describe('a run of a batch or an evaluation', () => {
     const { sidecar, begin } = await open();
     expect(await begin({ do: 'echo' }, bulk)).toMatchObject({ worker: 'here', lane: 'shared' });
     const far = await sidecar.addWorker('far', 1, Lane.LANE_BULK);
-    await expect.poll(async () => (await begin({ do: 'echo' }, bulk)).lane, soon).toBe('bulk');
+    await expect.poll(async () => (await begin({ do: 'echo' }, bulk)).lane).toBe('bulk');
     const lost = begin({ do: 'hang' }, bulk).catch((error) => error);
-    await expect.poll(() => far.count('start'), soon).toBeGreaterThan(1);
+    await expect.poll(() => far.count('start')).toBeGreaterThan(1);
     const waiting = begin({ do: 'echo' }, bulk);
     far.kill();
     expect(await lost).toMatchObject({ reason: 'WORKER_LOST', metadata: { repeat: 'alone' } });
@@ -79,9 +76,9 @@ describe('a run of a batch or an evaluation', () => {
   it('does not make the pool ready by its cluster alone', async () => {
     const { sidecar, pool, begin } = await open();
     await sidecar.addWorker('far', 8, Lane.LANE_BULK);
-    await expect.poll(async () => (await begin({ do: 'echo' }, bulk)).lane, soon).toBe('bulk');
+    await expect.poll(async () => (await begin({ do: 'echo' }, bulk)).lane).toBe('bulk');
     sidecar.workers[0]?.kill();
-    await expect.poll(() => pool.ready(), soon).toBe(false);
+    await expect.poll(() => pool.ready()).toBe(false);
     expect(await begin({ do: 'echo' }, bulk)).toMatchObject({ worker: 'far' });
   });
 });
