@@ -1,6 +1,7 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { OutgoingContext } from '@signet/kit/grpc/client.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
+import { pause } from '@signet/kit/pause.ts';
 import { ServingPolicy } from '@signet/proto/gen/signet/v1/program.ts';
 import type { LanguageModels } from './language-models.ts';
 import type { Modules } from './modules.ts';
@@ -234,18 +235,5 @@ function policyText({ servingPolicy }: ResolvedProgram): string {
 function notFound(program: string): AppError {
   return new AppError('PROGRAM_NOT_FOUND', `There is no program \`${program.slice(0, 100)}\``, {
     metadata: { resource: program.slice(0, 100) },
-  });
-}
-
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, delayMs);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
   });
 }

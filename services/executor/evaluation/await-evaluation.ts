@@ -1,5 +1,6 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { isId } from '@signet/kit/id.ts';
+import { pause } from '@signet/kit/pause.ts';
 import { isEnd } from '../execution/execution.ts';
 import type { Evaluation } from './evaluation.ts';
 import { type EvaluationStore, evaluationNotFound } from './store.postgres.ts';
@@ -30,7 +31,7 @@ export async function* watchEvaluation(deps: ReadDeps, id: string, signal: Abort
       shown = place;
       if (isEnd(status)) return;
     }
-    await pause(signal);
+    await pause(lookAgainMs, signal);
   }
 }
 
@@ -49,17 +50,4 @@ async function look(deps: ReadDeps, id: string, isKnown: boolean): Promise<Evalu
     if (isKnown && error instanceof AppError && error.reason === 'DATABASE_UNAVAILABLE') return undefined;
     throw error;
   }
-}
-
-function pause(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, lookAgainMs);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
-  });
 }

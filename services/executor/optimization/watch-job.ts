@@ -1,5 +1,6 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import { invalidField } from '@signet/kit/error/app-error.ts';
+import { pause } from '@signet/kit/pause.ts';
 import type { LiveJobEvent, LiveJobs } from './live-jobs.ts';
 import { hasEnded, type Job, type Trial } from './optimization.ts';
 import { getJob } from './read-jobs.ts';
@@ -54,7 +55,7 @@ export async function* watchJob(
         yield { kind: 'job', sequence: eventSequence, job };
       }
       if (hasEnded(job) || ctx.signal.aborted) return;
-      await Promise.race([news, pause(ctx.signal)]);
+      await Promise.race([news, pause(lookAgainMs, ctx.signal)]);
       if (ctx.signal.aborted) return;
     }
   } finally {
@@ -70,16 +71,4 @@ async function trialsAfter(jobs: JobStore, id: string, sequence: number): Promis
     if (page.length < pageMax) return found.sort((a, b) => a.sequence - b.sequence);
     number = page.at(-1)!.number;
   }
-}
-
-function pause(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, lookAgainMs);
-    signal.addEventListener('abort', done);
-  });
 }
