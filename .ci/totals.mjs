@@ -12,14 +12,21 @@ function readVitest(file) {
     (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'),
   );
   for (const file of report.testResults) {
-    for (const test of file.assertionResults) if (test.status === 'failed') console.log(`failed: ${test.fullName}`);
+    for (const test of file.assertionResults) {
+      if (test.status === 'failed') console.log(`failed: ${test.fullName}\n${why(test.failureMessages.join('\n'))}`);
+    }
   }
-  for (const file of broken) console.log(`failed: ${file.name}`);
+  for (const file of broken) console.log(`failed: ${file.name}\n${why(file.message)}`);
   return {
     passed: report.numPassedTests,
     failed: report.numFailedTests + broken.length,
     skipped: report.numPendingTests + report.numTodoTests,
   };
+}
+
+/** The first lines of what a test said, which the end of a long log then holds. */
+function why(text) {
+  return text.split('\n').slice(0, 15).map((line) => `  ${line.slice(0, 300)}`).join('\n');
 }
 
 function readPytest() {
