@@ -11,7 +11,7 @@ import { toExecutionOptions } from './wire.ts';
 /** How a batch is to be run, and what it is called. `timeoutMs` bounds each item. */
 export type BatchOptions = Omit<RunOptions, 'keep'> & {
   readonly name?: string;
-  /** Items at once in each executor, 1 to 256; default 32. */
+  /** Items at once, in all executors together, 1 to 256; default 32. */
   readonly concurrency?: number;
   /** Keeps the rows that fit where others do not. */
   readonly keepValidRows?: boolean;

@@ -1,13 +1,17 @@
+import { setTimeout } from 'node:timers/promises';
+import { AppError } from './error/app-error.ts';
+
 /** Waits for `delayMs`, or less where the signal is aborted; never rejects. */
-export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, delayMs);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
-  });
+export async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(delayMs, undefined, { signal }).catch(() => {});
+}
+
+/** Waits for `delayMs`; throws what the signal is aborted with, or CANCELLED if that is no AppError, as soon as it is. */
+export async function pauseOrThrow(delayMs: number, signal?: AbortSignal): Promise<void> {
+  try {
+    await setTimeout(delayMs, undefined, { signal });
+  } catch (error) {
+    if (signal?.reason instanceof AppError) throw signal.reason;
+    throw new AppError('CANCELLED', 'The call was cancelled', { cause: error });
+  }
 }

@@ -20,7 +20,9 @@ export function readFields(given: JsonValue, path: string, faults: Faults): Fiel
     if (isObject(given)) return plain([...given].flatMap(([name, type]) => readNamed(name, type)));
   } catch (error) {
     if (!(error instanceof SignatureError)) throw error;
-    faults.add(path, 'SIGNATURE_INVALID', error.message);
+    // One side alone has no arrow behind it.
+    const message = error.message.replace('`->` between inputs and outputs', '`:` or `,`');
+    faults.add(path, 'SIGNATURE_INVALID', message);
     return undefined;
   }
   faults.add(

@@ -180,7 +180,8 @@ function readPython({ context, keys }: BodyInput): ReadBody {
   keys.demand('module', 'the name of a Python class or function, such as dspy.ColBERTv2');
   const module = keys.text('module') ?? '';
   if (module !== '' && !(isStorableText(module) && known.isPython(module))) {
-    const hint = suggest(module, known.pythonNames) || `; there are ${known.pythonNames.slice(0, 10).join(', ')}`;
+    const others = `${known.pythonNames.slice(0, 10).join(', ')} and what SIGNET_PYTHON_MODULES of the sidecar names`;
+    const hint = suggest(module, known.pythonNames) || `; there are ${others}`;
     faults.add(
       at(keys.path, 'module'),
       'PYTHON_INVALID',

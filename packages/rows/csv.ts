@@ -37,11 +37,16 @@ export async function* readCsv(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
       } else if (record.length === header.length) {
         yield { line, cells: new Map(header.map((name, index) => [name, record[index]!])) };
       } else {
-        yield badRow(line, 'ROW_WIDTH', `has ${record.length} cells under a header of ${header.length}`);
+        yield badRow(
+          line,
+          'ROW_WIDTH',
+          `has ${record.length} ${record.length === 1 ? 'cell' : 'cells'} under a header of ${header.length}`,
+        );
       }
     }
   } catch (error) {
-    if (error instanceof CsvError) throw brokenFile(lines.present, error.code, describe(error));
+    if (error instanceof CsvError)
+      throw brokenFile(lines.present, error.code.replace(/^(?!CSV_)/, 'CSV_'), describe(error));
     throw error;
   } finally {
     parser.destroy();

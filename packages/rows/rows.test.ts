@@ -102,7 +102,7 @@ describe('readCsv', () => {
   it.each([
     ['a quote that is not closed', 'a,b\n1,2\n3,"4\n5,6\n', '3', 'CSV_QUOTE_NOT_CLOSED'],
     ['text behind a closing quote', 'a,b\n1,2\n\n"3" ,4\n', '4', 'CSV_INVALID_CLOSING_QUOTE'],
-    ['a quote in the midst', 'a,b\n1,2"3\n', '2', 'INVALID_OPENING_QUOTE'],
+    ['a quote in the midst', 'a,b\n1,2"3\n', '2', 'CSV_INVALID_OPENING_QUOTE'],
     ['a quote that swallows the rest', `a\n1\n"${'x\n'.repeat(rowBytesMax)}`, '3', 'CSV_MAX_RECORD_SIZE'],
     ['a header with a name twice', 'a,b, a\n', '1', 'COLUMN_TWICE'],
     ['a header without a name', 'a,,b\n', '1', 'COLUMN_NAME'],

@@ -13,9 +13,22 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from signet_sidecar.gen import sidecar_pb2 as pb
-from tests.support import ExecutorSession, Sidecar, auth, error_of, eventually, field, outputs_of, program, sidecar, type_of
+from tests.support import (
+    ExecutorSession,
+    LmScript,
+    Sidecar,
+    auth,
+    error_of,
+    eventually,
+    failure,
+    field,
+    outputs_of,
+    program,
+    sidecar,
+    type_of,
+)
 
-NAMES = ("Counter", "NoCall", "join", "shapes", "fail", "hang", "later")
+NAMES = ("Counter", "NoCall", "Asking", "Awaiting", "ask", "join", "shapes", "fail", "hang", "later")
 ASKED: list[dict[str, list[str]]] = []
 
 
@@ -56,13 +69,13 @@ def call(name: str, **config: Any) -> pb.ProgramDefinition:
     return program(*fields, module=f"call:{name}", module_config_json=json.dumps(config).encode())
 
 
-def alone(own: Sidecar, made: pb.ProgramDefinition) -> ExecutorSession:
+def alone(own: Sidecar, made: pb.ProgramDefinition, lm: LmScript | None = None) -> ExecutorSession:
     def probe() -> Any:
         pool = own.stub.GetPool(pb.GetPoolRequest(solo_waiting=1), timeout=10, metadata=auth())
         ready = (w for w in pool.workers if w.lane == pb.LANE_SOLO and w.state == pb.WORKER_STATE_READY)
         return next(ready, None)
 
-    executor = ExecutorSession(eventually(probe).address)
+    executor = ExecutorSession(eventually(probe).address, lm)
     executor.wait("ready")
     executor.define(made)
     return executor
@@ -102,6 +115,35 @@ def test_pip_04_colbert_searches_where_the_operator_says(own: Sidecar) -> None:
     assert len(result_of(own, made, query="who else", k=3)) == 3
     assert result_of(own, call("dspy.ColBERTv2", k=1, simplify=True), query={"a": 1}) == ["passage 0"]
     assert ASKED[-1] == {"query": ['{"a": 1}'], "k": ["1"]}
+
+
+@pytest.mark.parametrize(
+    ("made", "predictor", "result"),
+    [
+        (call("Asking", words="many"), "ask", {"answer": "Ada"}),
+        (call("Awaiting"), "inner.predict", {"reasoning": "known", "answer": "Ada"}),
+        (call("ask"), "", "Ada"),
+    ],
+    ids=["a module", "a module that awaits", "a function"],
+)
+def test_pip_04_what_is_called_may_ask_the_model(own: Sidecar, made: pb.ProgramDefinition, predictor: str, result: Any) -> None:
+    texts = "[[ ## reasoning ## ]]\nknown\n\n[[ ## answer ## ]]\nAda\n\n[[ ## completed ## ]]"
+    executor = alone(own, made, lambda _: texts)
+    try:
+        assert outputs_of(executor.run({"arguments": {"question": "Who?"}})) == {"result": result}
+        assert [asked.predictor for asked in executor.calls] == [predictor]
+        assert "Who?" in executor.calls[0].messages[-1].content
+    finally:
+        executor.close()
+
+
+def test_a_model_that_gives_no_answer_fails_the_call(own: Sidecar) -> None:
+    for name in ("Asking", "Awaiting"):
+        executor = alone(own, call(name), lambda asked: failure(asked, "LM_NOT_CONFIGURED"))
+        try:
+            assert error_of(executor.run({"arguments": {"question": "Who?"}})).reason == "LM_NOT_CONFIGURED"
+        finally:
+            executor.close()
 
 
 def test_failures_say_whose_fault_they_are(own: Sidecar) -> None:

@@ -36,6 +36,7 @@ export type LauncherConfig = {
   doors: Doors;
   adminKey?: string;
   secretKey?: string;
+  previousSecretKey?: string;
   internalToken?: string;
   model?: NamedModel;
   ggufPath?: string;
@@ -64,6 +65,7 @@ export function readLauncherConfig(env: NodeJS.ProcessEnv): LauncherConfig {
     },
     adminKey: reader.optional('SIGNET_ADMIN_KEY'),
     secretKey: reader.optional('SIGNET_SECRET_KEY'),
+    previousSecretKey: reader.optional('SIGNET_SECRET_KEY_PREVIOUS'),
     internalToken: reader.optional('SIGNET_INTERNAL_TOKEN'),
     model: model === undefined ? undefined : readModel(reader, model),
     ggufPath: reader.optional('SIGNET_LM_GGUF'),
@@ -102,7 +104,7 @@ function readModel(reader: EnvReader, model: string): NamedModel {
 }
 
 const DECIDED =
-  /^(DATABASE_URL|SIGNET_(SECRET_KEY|ADMIN_KEY|INTERNAL_TOKEN|METRICS_ADDRESS|DATA_DIR|LM_(MODEL|API_BASE|API_KEY|GGUF|CONSTRAINED)))(_FILE)?$/;
+  /^(DATABASE_URL|SIGNET_(SECRET_KEY|SECRET_KEY_PREVIOUS|ADMIN_KEY|INTERNAL_TOKEN|METRICS_ADDRESS|DATA_DIR|LM_(MODEL|API_BASE|API_KEY|GGUF|CONSTRAINED)))(_FILE)?$/;
 
 function inheritable(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const doors = new Set(Object.values(DOOR_VARIABLES));

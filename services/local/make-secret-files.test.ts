@@ -1,8 +1,16 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { makeSecretFiles, putSecretFile, readSecretFile, SECRET_FILES, type SecretName } from './make-secret-files.ts';
+import {
+  forgetPreviousKey,
+  makeSecretFiles,
+  putSecretFile,
+  readSecretFile,
+  rotateSecretKey,
+  SECRET_FILES,
+  type SecretName,
+} from './make-secret-files.ts';
 import { deriveInternalToken } from './secrets.ts';
 
 let folder: string;
@@ -13,6 +21,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const names = Object.keys(SECRET_FILES) as SecretName[];
+const previousKey = (): string => readFileSync(join(folder, 'sealing', 'previous'), 'utf8').trim();
 const readAll = (): string[] => names.map((name) => readSecretFile(folder, name));
 
 it('makes every secret once, each long enough, and nothing else', () => {
@@ -22,7 +31,8 @@ it('makes every secret once, each long enough, and nothing else', () => {
   expect(new Set(first).size).toBe(names.length);
   makeSecretFiles(folder);
   expect(readAll()).toEqual(first);
-  expect(readdirSync(folder, { recursive: true }).length).toBe(names.length + 4);
+  expect(readdirSync(folder, { recursive: true }).length).toBe(names.length + 5);
+  expect(previousKey()).toBe('');
 });
 
 it('makes a database URL and a token that fit the others', () => {
@@ -48,7 +58,42 @@ it('never replaces a secret, nor takes an empty one', () => {
   expect(readAll()).toEqual(before);
 });
 
+it('changes the secret key, keeps the one before until it is forgotten, and leaves the other secrets alone', () => {
+  makeSecretFiles(folder);
+  const before = readAll();
+  rotateSecretKey(folder);
+  const secretKey = readSecretFile(folder, 'secret_key');
+  expect(secretKey.length).toBeGreaterThanOrEqual(32);
+  expect(before).toContain(previousKey());
+  expect(before).not.toContain(secretKey);
+  expect(readAll().filter((secret) => !before.includes(secret))).toEqual([secretKey]);
+  expect(() => rotateSecretKey(folder)).toThrow('forget it first');
+  expect(before).toContain(previousKey());
+  makeSecretFiles(folder);
+  expect([readSecretFile(folder, 'secret_key'), before.includes(previousKey())]).toEqual([secretKey, true]);
+  forgetPreviousKey(folder);
+  expect(previousKey()).toBe('');
+  rotateSecretKey(folder);
+  expect(previousKey()).toBe(secretKey);
+});
+
+it('changes the secret key also where that was cut short, or nobody had made a previous one', () => {
+  makeSecretFiles(folder);
+  rmSync(join(folder, 'sealing', 'previous'));
+  const first = readSecretFile(folder, 'secret_key');
+  rotateSecretKey(folder);
+  expect(previousKey()).toBe(first);
+  const second = readSecretFile(folder, 'secret_key');
+  forgetPreviousKey(folder);
+  // The previous one is written first: here it ended.
+  rmSync(join(folder, 'sealing', 'previous'));
+  writeFileSync(join(folder, 'sealing', 'previous'), second);
+  rotateSecretKey(folder);
+  expect([previousKey(), readSecretFile(folder, 'secret_key') === second]).toEqual([second, false]);
+});
+
 it('lets nobody write to a secret', () => {
   makeSecretFiles(folder);
+  rotateSecretKey(folder);
   for (const path of Object.values(SECRET_FILES)) expect(statSync(join(folder, path)).mode & 0o222).toBe(0);
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { deriveInternalToken, makeAdminKey } from './secrets.ts';
 
@@ -12,6 +12,9 @@ export const SECRET_FILES = {
   admin_key: 'admin/key',
 } as const;
 
+// What the secret key was before; empty except while it is changed.
+const PREVIOUS_KEY_FILE = 'sealing/previous';
+
 /** The name of a secret. */
 export type SecretName = keyof typeof SECRET_FILES;
 
@@ -20,6 +23,7 @@ export function makeSecretFiles(folder: string): void {
   const password = keep(folder, 'database_password', () => randomBytes(24).toString('hex'));
   keep(folder, 'database_url', () => `postgres://signet:${encodeURIComponent(password)}@postgres:5432/signet`);
   const secretKey = keep(folder, 'secret_key', () => randomBytes(32).toString('base64url'));
+  write(join(folder, PREVIOUS_KEY_FILE), '');
   keep(folder, 'internal_token', () => deriveInternalToken(secretKey));
   keep(folder, 'admin_key', makeAdminKey);
 }
@@ -28,6 +32,22 @@ export function makeSecretFiles(folder: string): void {
 export function putSecretFile(folder: string, name: SecretName, value: string): void {
   if (value === '') throw new Error('the secret is empty');
   if (!write(join(folder, SECRET_FILES[name]), value)) throw new Error(`${name} is there already`);
+}
+
+/** Puts a new secret key in the place of the present one, which is kept as the previous one; throws while there is one from before. */
+export function rotateSecretKey(folder: string): void {
+  makeSecretFiles(folder);
+  const secretKey = readSecretFile(folder, 'secret_key');
+  const previous = readFileSync(join(folder, PREVIOUS_KEY_FILE), 'utf8').trim();
+  // The two are the same where a change was cut short.
+  if (previous !== '' && previous !== secretKey) throw new Error('a previous key is there still: forget it first');
+  replace(join(folder, PREVIOUS_KEY_FILE), secretKey);
+  replace(join(folder, SECRET_FILES.secret_key), randomBytes(32).toString('base64url'));
+}
+
+/** Forgets the previous secret key. */
+export function forgetPreviousKey(folder: string): void {
+  replace(join(folder, PREVIOUS_KEY_FILE), '');
 }
 
 /** Reads a secret; throws where it is not there. */
@@ -43,8 +63,7 @@ function keep(folder: string, name: SecretName, make: () => string): string {
 // A link takes its place whole or not at all, and never that of another. Who may read is decided by who mounts the folder:
 // the processes there run as different users.
 function write(path: string, value: string): boolean {
-  const unfinished = `${path}.${randomBytes(4).toString('hex')}`;
-  writeFileSync(unfinished, `${value}\n`, { mode: 0o444 });
+  const unfinished = writeBeside(path, value);
   try {
     linkSync(unfinished, path);
     return true;
@@ -56,6 +75,16 @@ function write(path: string, value: string): boolean {
   }
 }
 
+function replace(path: string, value: string): void {
+  renameSync(writeBeside(path, value), path);
+}
+
+function writeBeside(path: string, value: string): string {
+  const unfinished = `${path}.${randomBytes(4).toString('hex')}`;
+  writeFileSync(unfinished, `${value}\n`, { mode: 0o444 });
+  return unfinished;
+}
+
 function isSecretName(name: string | undefined): name is SecretName {
   return name !== undefined && Object.hasOwn(SECRET_FILES, name);
 }
@@ -65,9 +94,13 @@ function run([verb, name]: readonly string[]): void {
   if (verb === 'make' && name === undefined) makeSecretFiles(folder);
   else if (verb === 'show' && isSecretName(name)) process.stdout.write(`${readSecretFile(folder, name)}\n`);
   else if (verb === 'put' && isSecretName(name)) putSecretFile(folder, name, readFileSync(0, 'utf8').trim());
+  else if (verb === 'rotate' && name === 'secret_key') rotateSecretKey(folder);
+  else if (verb === 'forget' && name === 'secret_key') forgetPreviousKey(folder);
   else {
     const names = Object.keys(SECRET_FILES).join(', ');
-    throw new Error(`usage: make | show NAME | put NAME < FILE, NAME one of ${names}`);
+    throw new Error(
+      `usage: make | show NAME | put NAME < FILE | rotate secret_key | forget secret_key, NAME one of ${names}`,
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import { describeStack } from './start.ts';
 
 const SECRETS = {
   SIGNET_SECRET_KEY: 'the-secret-key',
+  SIGNET_SECRET_KEY_PREVIOUS: 'the-former-secret-key',
   SIGNET_INTERNAL_TOKEN: 'the-internal-token',
   SIGNET_ADMIN_KEY: 'the-admin-key-of-more-than-32-characters',
   SIGNET_LM_MODEL: 'openai/x',
@@ -86,9 +87,10 @@ describe('what each process is told', () => {
     const { registry, executor, gateway, sidecar } = plan();
     expect(secretsOf(sidecar.env)).toEqual(['the-internal-token']);
     expect(secretsOf(gateway.env)).toEqual(['the-internal-token']);
-    expect(secretsOf(executor.env)).toEqual(['the-internal-token', 'the-model-key', 'the-secret-key']);
+    expect(secretsOf(executor.env)).toEqual(['the-internal-token', 'the-model-key']);
     expect(secretsOf(registry.env)).toEqual([
       'the-admin-key-of-more-than-32-characters',
+      'the-former-secret-key',
       'the-internal-token',
       'the-secret-key',
     ]);

@@ -20,7 +20,7 @@ export type PlanInput = {
   languageModel: Pick<LanguageModel, 'env'>;
 };
 
-/** How each process is started. Each gets only what it needs to know: the sidecar no secret key, no database and no model's key. */
+/** How each process is started. Each gets only what it needs to know: the registry alone the secret keys, the sidecar no database and no model's key. */
 export function planServices(input: PlanInput): Record<ServiceName, Omit<ProcessSpec, 'name' | 'log'>> {
   const { metrics, config, doors, databaseUrl, secretKey, internalToken, adminKey, languageModel } = input;
   const common = { ...config.inherited, SIGNET_INTERNAL_TOKEN: internalToken };
@@ -35,6 +35,7 @@ export function planServices(input: PlanInput): Record<ServiceName, Omit<Process
     registry: node('registry', {
       DATABASE_URL: databaseUrl,
       SIGNET_SECRET_KEY: secretKey,
+      ...(config.previousSecretKey !== undefined && { SIGNET_SECRET_KEY_PREVIOUS: config.previousSecretKey }),
       SIGNET_REGISTRY_ADDRESS: doors.registry,
       ...metricsEnv(metrics?.registry),
       ...(adminKey !== undefined && { SIGNET_ADMIN_KEY: adminKey }),
@@ -43,7 +44,6 @@ export function planServices(input: PlanInput): Record<ServiceName, Omit<Process
       ...inner,
       ...languageModel.env,
       DATABASE_URL: databaseUrl,
-      SIGNET_SECRET_KEY: secretKey,
       SIGNET_SIDECAR_ADDRESS: doors.sidecar,
       ...metricsEnv(metrics?.executor),
     }),

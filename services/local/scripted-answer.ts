@@ -1,21 +1,4 @@
-/** What a scripted model has to fill: the fields that the prompt asks for, in order, and in which of DSPy's two forms. */
-export type AskedFields = { form: 'chat' | 'json'; fields: { name: string; type: string }[] };
-
-const CHAT =
-  /Respond with the corresponding output fields, starting with the field (.*), and then ending with the marker for/s;
-const JSON_FORM = /Respond with a JSON object in the following order of fields: (.*)\./s;
-const FIELD = /`(?:\[\[ ## )?([^`]+?)(?: ## \]\])?`(?: \(must be formatted as a valid Python (.*?)\))?(?=, then `|$)/gs;
-
-/** Reads the output fields out of the reminder that DSPy's adapters put at the end of the last user message. */
-export function readAskedFields(prompt: string): AskedFields | undefined {
-  const tail = prompt.slice(-16_384);
-  const json = tail.slice(tail.lastIndexOf('Respond with a JSON object')).match(JSON_FORM);
-  const chat = tail.slice(tail.lastIndexOf('Respond with the corresponding')).match(CHAT);
-  const found = json ?? chat;
-  if (!found) return undefined;
-  const fields = [...(found[1] ?? '').matchAll(FIELD)].map(([, name = '', type = 'str']) => ({ name, type }));
-  return { form: json ? 'json' : 'chat', fields };
-}
+import { readAskedFields, readLiteral, readType } from './asked-fields.ts';
 
 /** Answers a prompt in the form that it asks for. Text says that no model thought about it; typed values are the plainest of their type. */
 export function answerPrompt(prompt: string): string {
@@ -31,11 +14,9 @@ export function answerPrompt(prompt: string): string {
 
 const SAYING = 'This is a scripted model: no language model read your question.';
 
-/** The plainest value of a type, as DSPy names types in prompts (`list[str]`, `Literal['a', 'b']`, `Union[int, NoneType]`). */
+/** The plainest value of a type, as DSPy names types in prompts. */
 export function plainValue(type: string): unknown {
-  const bracket = type.indexOf('[');
-  const head = bracket < 0 ? type : type.slice(0, bracket);
-  const members = bracket < 0 ? [] : splitMembers(type.slice(bracket + 1, type.lastIndexOf(']')));
+  const { head, members } = readType(type);
   switch (head) {
     case 'int':
       return 0;
@@ -60,24 +41,4 @@ export function plainValue(type: string): unknown {
     default:
       return SAYING;
   }
-}
-
-function readLiteral(text: string): unknown {
-  if (text.startsWith("'") || text.startsWith('"')) return text.slice(1, -1).replaceAll(/\\(['"\\])/g, '$1');
-  const words: Record<string, unknown> = { True: true, False: false, None: null };
-  return text in words ? words[text] : Number(text);
-}
-
-// Commas inside quotes or brackets belong to a member.
-function splitMembers(text: string): string[] {
-  const pieces = text.match(/(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[[\],]|[^'"[\],]+)/g) ?? [];
-  const members = [''];
-  let depth = 0;
-  for (const piece of pieces) {
-    if (piece === '[') depth += 1;
-    if (piece === ']') depth -= 1;
-    if (piece === ',' && depth === 0) members.push('');
-    else members[members.length - 1] += piece;
-  }
-  return members.map((member) => member.trim()).filter((member) => member !== '');
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { answerPrompt, plainValue, readAskedFields } from './scripted-answer.ts';
+import { readAskedFields } from './asked-fields.ts';
+import { answerPrompt, plainValue } from './scripted-answer.ts';
 import { type ScriptedModel, startScriptedModel } from './scripted-model.ts';
 
 const CHAT = [
@@ -36,6 +37,8 @@ describe('scripted model', () => {
       { name: 'tags', type: 'list[str]' },
     ]);
     expect(readAskedFields('hello')).toBeUndefined();
+    expect(readAskedFields(JSON_PROMPT + CHAT)?.form).toBe('chat');
+    expect(readAskedFields(CHAT + JSON_PROMPT)?.form).toBe('json');
   });
 
   it('answers in the form asked for and says that it is scripted', () => {

@@ -37,10 +37,10 @@ import { sweepDatasets } from './dataset/sweep-datasets.ts';
 import { openDatabase, type Session } from './db/database.ts';
 import { migrate } from './db/migrate.ts';
 import { createLanguageModelHandlers } from './language-model/rpc.ts';
-import { createSeal } from './language-model/seal.ts';
 import { createLanguageModelStore, type LanguageModelStore } from './language-model/store.postgres.ts';
 import { createModuleHandlers } from './module/rpc.ts';
 import { createModuleStore, type ModuleStore } from './module/store.postgres.ts';
+import { openSecrets } from './open-secrets.ts';
 import { createOptimizerHandlers } from './optimizer/rpc.ts';
 import { createOptimizerStore, type OptimizerStore } from './optimizer/store.postgres.ts';
 import { loadFunctionNames } from './program/load-function-names.ts';
@@ -63,6 +63,8 @@ export type RegistryOptions = {
   readonly settleEveryMs?: number;
   /** How often what imports left behind is looked for; default 600,000 ms. */
   readonly sweepEveryMs?: number;
+  /** How often what another secret key sealed is looked for; default 60,000 ms. */
+  readonly resealEveryMs?: number;
   readonly clock?: Clock;
   readonly log?: Logger;
 };
@@ -108,7 +110,7 @@ const databaseWaitMs = 10_000;
 export async function createRegistryApp(config: RegistryConfig, options: RegistryOptions = {}): Promise<Running> {
   const log = options.log ?? createLogger('registry', config.logLevel);
   const clock = options.clock ?? systemClock;
-  const { secretKey, adminKey, signatureParser } = config;
+  const { adminKey, signatureParser } = config;
   await loadFieldTypes(config.fieldTypesPath);
   const functionNames = await loadFunctionNames(config.functionsPath);
   await migrateWhenThere(config.databaseUrl, log);
@@ -125,9 +127,10 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
       read: (run) => database.query((session) => run(createStores(session))),
       change: (run, by) => database.transaction((session) => run(createStores(session)), by),
     };
+    const { seal, peppers, resealAll } = await openSecrets(config, database, log);
     if (adminKey !== undefined) {
       const by = { keyId: '', name: 'signet', action: 'SIGNET_ADMIN_KEY', traceId: '' };
-      await work.change(({ apiKeys }) => apiKeys.putAdminKey(hashKey(adminKey, secretKey)), by);
+      await work.change(({ apiKeys }) => apiKeys.putAdminKey(hashKey(adminKey, peppers[0])), by);
     }
 
     const known = [...(options.signatureModules ?? []), ...builtInSignatures];
@@ -149,10 +152,9 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
     server.add(DatasetServiceService, createDatasetHandlers({ work }));
     server.add(DatasetInternalServiceService, createDatasetInternalHandlers({ work }));
     server.add(AuditServiceService, createAuditHandlers({ work }));
-    const seal = createSeal(secretKey);
     const allowPrivate = config.lmAllowPrivate;
     server.add(LanguageModelServiceService, createLanguageModelHandlers({ work, seal, allowPrivate }));
-    server.add(ApiKeyServiceService, createApiKeyHandlers({ work, secretKey, clock }));
+    server.add(ApiKeyServiceService, createApiKeyHandlers({ work, pepper: peppers[0], clock }));
     server.add(
       RegistryInternalServiceService,
       createCatalogHandlers({
@@ -165,7 +167,7 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
         seal,
         listener,
         keys: createKeyLookup(database),
-        secretKey,
+        peppers,
         adminKey,
       }),
     );
@@ -184,6 +186,8 @@ export async function createRegistryApp(config: RegistryConfig, options: Registr
       ),
     );
     closers.push(repeatEvery(3_600_000, log, () => work.change(({ repeats }) => repeats.forgetOld())));
+    // Again and again: a registry that still has the former secret key may seal with it until it ends.
+    closers.push(repeatEvery(options.resealEveryMs ?? 60_000, log, resealAll, 0));
     closers.push(repeatEvery(options.sweepEveryMs ?? 600_000, log, () => work.read(sweepDatasets)));
     const listening: Record<string, string> = { grpc };
     if (config.metricsAddress !== undefined) {

@@ -8,8 +8,10 @@ import { type ParserName, parserNames } from '@signet/signature/parse-with.ts';
 export type RegistryConfig = {
   readonly address: Address;
   readonly databaseUrl: string;
-  /** Pepper of the keys. */
+  /** Seals credentials and the pepper of API keys. */
   readonly secretKey: string;
+  /** Opens what was sealed before the secret key was changed, or opens already what is sealed after; undefined if there is none. */
+  readonly previousSecretKey: string | undefined;
   readonly internalToken: string;
   /** A key to begin with; undefined makes none. */
   readonly adminKey: string | undefined;
@@ -33,6 +35,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): RegistryConfig {
     address: env.address('SIGNET_REGISTRY_ADDRESS', '127.0.0.1:50051'),
     databaseUrl: env.required('DATABASE_URL'),
     secretKey: env.required('SIGNET_SECRET_KEY'),
+    previousSecretKey: env.optional('SIGNET_SECRET_KEY_PREVIOUS') || undefined,
     internalToken: readInternalToken(env),
     adminKey: env.optional('SIGNET_ADMIN_KEY'),
     lmAllowPrivate: env.flag('SIGNET_LM_ALLOW_PRIVATE', false),
@@ -49,6 +52,14 @@ export function readConfig(environment: NodeJS.ProcessEnv): RegistryConfig {
   if (config.adminKey !== undefined && !/^[\x21-\x7e]{32,128}$/.test(config.adminKey)) {
     env.fault('SIGNET_ADMIN_KEY must have 32 to 128 printable characters without spaces');
   }
+  if (config.previousSecretKey !== undefined && !isText(config.previousSecretKey)) {
+    env.fault('SIGNET_SECRET_KEY_PREVIOUS must be text of at most 4096 characters');
+  }
   env.done();
   return config;
+}
+
+// U+FFFD stands where a file held no text.
+function isText(value: string): boolean {
+  return value.length <= 4096 && !/[^\P{Cc}\t\r\n]|\ufffd/u.test(value);
 }

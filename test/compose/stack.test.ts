@@ -89,7 +89,7 @@ except OSError: print("unreachable")`;
     );
     const folders = {
       registry: ['admin', 'database', 'internal', 'sealing'],
-      executor: ['database', 'internal', 'sealing'],
+      executor: ['database', 'internal'],
       gateway: ['internal'],
       sidecar: ['internal'],
       postgres: ['database'],
@@ -114,6 +114,31 @@ except OSError: print("unreachable")`;
     await expect(project.compose(args, { input: 'another' })).rejects.toThrow(/there already/);
     expect(await project.secret('secret_key')).toBe(before);
     await expect(project.secret('../../etc/passwd')).rejects.toThrow(/usage/);
+  });
+
+  it('changes the secret key, and no key or credential has to be entered again', async () => {
+    const [unused, kept] = await Promise.all(
+      ['unused', 'kept'].map(async (name) => {
+        const made = demand(await http.post('/v1/apiKeys', { name, role: 'viewer' }), 201);
+        return String(made.secret);
+      }),
+    );
+    const secrets = (verb: string): Promise<string> =>
+      project.compose(['run', '--rm', '-T', '--no-deps', 'secrets', verb, 'secret_key']);
+    const serves = (name: string, key: string): Promise<void> =>
+      eventually(async () => expect((await http.get('/v1/me', { key })).body.name).toBe(name), 60_000, 500);
+    const before = await project.secret('secret_key');
+    await secrets('rotate');
+    expect(await project.secret('secret_key')).not.toBe(before);
+    await expect(secrets('rotate')).rejects.toThrow(/forget it first/);
+    await project.compose(['restart', 'registry']);
+    const sealed = /sealed anew under SIGNET_SECRET_KEY/;
+    await eventually(async () => expect(await project.compose(['logs', 'registry'])).toMatch(sealed), 60_000, 500);
+    await serves('kept', kept!);
+    await secrets('forget');
+    await project.compose(['restart', 'registry']);
+    // A key that no gateway remembers.
+    await serves('unused', unused!);
   });
 
   it('ships what runs and nothing that tests or builds', async () => {

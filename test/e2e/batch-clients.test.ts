@@ -1,30 +1,25 @@
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SignetClient, SignetError } from '@signet/client/index.ts';
 import { eventually } from '@signet/kit/testing/eventually.ts';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readyProgram } from '../support/programs.ts';
+import { useSignet } from '../support/signet-command.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
-const SIGNET = join(import.meta.dirname, '..', '..', 'packages', 'cli', 'bin', 'signet.mjs');
 // Each command is a process of its own.
 vi.setConfig({ testTimeout: 60_000 });
 
 let stack: Stack;
 let client: SignetClient;
-let room: string;
 let qa = '';
 beforeAll(async () => {
-  room = mkdtempSync(join(tmpdir(), 'signet-batches-'));
   stack = await startStack({ engines: 'mock', env: { SIGNET_RATE_LIMIT: 'off' } });
   client = new SignetClient({ address: stack.grpcAddress, key: stack.adminKey });
   qa = String((await readyProgram(stack, { adapterType: 'mock', signatureSpec: 'q: str, n: int -> a: str' })).slug);
 }, 60_000);
 afterAll(async () => {
   client?.close();
-  rmSync(room, { recursive: true, force: true });
   await stack?.close();
 });
 
@@ -93,21 +88,11 @@ describe('batches from TypeScript', () => {
 });
 
 describe('batches by command', () => {
-  function signet(args: readonly string[], input = ''): Promise<{ code: number | null; out: string; err: string }> {
-    const { PATH = '', HOME = '/' } = process.env;
-    const env = { PATH, HOME, SIGNET_ADDRESS: stack.grpcAddress, SIGNET_API_KEY: stack.adminKey };
-    const child = spawn(process.execPath, [SIGNET, ...args], { cwd: room, env });
-    const said = { out: '', err: '' };
-    child.stdout.setEncoding('utf8').on('data', (chunk) => {
-      said.out += chunk;
-    });
-    child.stderr.setEncoding('utf8').on('data', (chunk) => {
-      said.err += chunk;
-    });
-    child.stdin.on('error', () => {});
-    child.stdin.end(input);
-    return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...said })));
-  }
+  const { room, launch } = useSignet(() => ({
+    SIGNET_ADDRESS: stack.grpcAddress,
+    SIGNET_API_KEY: stack.adminKey,
+  }));
+  const signet = (args: readonly string[], input = '') => launch(args, { input }).ended;
 
   it('are uploaded out of a file, watched, and downloaded', async () => {
     writeFileSync(join(room, 'rows.csv'), 'q,n\none,1\n"two, or three",2\n');

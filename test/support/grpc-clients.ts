@@ -45,6 +45,9 @@ export function createGrpcClient(address: string, adminKey: string): GrpcClient 
     'grpc.max_receive_message_length': -1,
     // Two clients of one address would share a connection, and a dead one of an earlier test with it.
     'grpc.use_local_subchannel_pool': 1,
+    // A door that was shut a moment ago is tried again before the next one shuts.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 300,
   });
   const prepare = (options: GrpcOptions) => {
     const metadata = new Metadata();

@@ -45,8 +45,11 @@ export type Optimizing = {
   programOf(slug: string): Promise<JsonObject>;
 };
 
-/** Gives a test file one; it stands from before the first test to after the last one. The names `rewrite` and `broken` are optimizers. */
-export function useOptimizing(): Optimizing {
+/**
+ * Gives a test file one; it stands from before the first test to after the last one. The names `rewrite` and `broken` are optimizers. `executor`
+ * is more environment for it.
+ */
+export function useOptimizing(executor: Readonly<Record<string, string>> = {}): Optimizing {
   let folder: string;
   const used = {
     behaviour: knowsByDemos,
@@ -76,6 +79,7 @@ export function useOptimizing(): Optimizing {
       lm: used.lm.url,
       env: { SIGNET_LM_ALLOW_PRIVATE: 'true' },
       envOf: {
+        executor,
         sidecar: { SIGNET_SIDECAR_WORKERS: '1', SIGNET_PYTHON_PATH: folder, SIGNET_PYTHON_MODULES: listed },
       },
     });

@@ -111,9 +111,10 @@ describe.skipIf(missing !== undefined)('one trace', () => {
     const accepted = demand(await stack.http.post('/v1/executions', { program: slug, inputs: QA_INPUTS }), 202);
     const ended = demand(await stack.http.get(`/v1/executions/${accepted.id}:wait?timeoutMs=10000`), 200);
     expect(ended.traceId).toMatch(/^[0-9a-f]{32}$/);
-    const spans = await traceOf(ended.traceId, 4);
-    const names = spans.map(({ name }) => name);
-    for (const name of ['execute traced', 'sidecar.run', 'Predict', 'chat scripted']) expect(names).toContain(name);
+    const wanted = ['execute traced', 'sidecar.run', 'Predict', 'chat scripted'];
+    const isThere = (seen: readonly Span[]) => wanted.every((name) => seen.some((span) => span.name === name));
+    const spans = await receiver.waitFor(String(ended.traceId), isThere, 10_000);
+    expect(spans.map(({ name }) => name)).toEqual(expect.arrayContaining(wanted));
     const execute = spans.find(({ name }) => name === 'execute traced');
     const isJoined = (execute?.links.length ?? 0) > 0 || (execute?.parentSpanId ?? '') !== '';
     expect(isJoined).toBe(true);

@@ -24,7 +24,8 @@ Examples:
 `,
     );
   return addSharedOptions(command).action((method: string, given: string) =>
-    run(command, async (session) => {
+    run(command, async (opened) => {
+      const session = { ...opened, printer: { ...opened.printer, isJson: true } };
       const verb = findVerb(contract, method);
       if (verb === undefined) throw new UsageError(`there is no method ${method}: ${nearest(contract, method)}`);
       if (verb.bodyField !== undefined) throw new UsageError(`${method} takes rows: see its own command`);

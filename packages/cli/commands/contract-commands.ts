@@ -4,6 +4,7 @@ import { commentOf, firstSentence } from '../contract/comments.ts';
 import type { Contract, Verb } from '../contract/contract.ts';
 import { type FieldOption, fieldOption } from '../contract/field-option.ts';
 import { kebab } from '../contract/verb-name.ts';
+import { eventLine } from '../output/event-line.ts';
 import { rowsOf } from '../output/printer.ts';
 import { addSharedOptions, type Session, sharedNames } from '../session.ts';
 import { ask, askForAll, follow } from './ask.ts';
@@ -61,7 +62,7 @@ function verbCommand(contract: Contract, verb: Verb, run: Run): Command {
       if (verb.isDownload) return download(session, contract, verb, request, command.opts().output);
       if (verb.streams) {
         for await (const message of follow(session, contract, verb, request)) {
-          session.printer.item(message, () => Object.values(message).map(String).join(' '));
+          session.printer.item(message, () => eventLine(message));
         }
         return;
       }

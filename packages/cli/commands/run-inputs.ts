@@ -34,9 +34,10 @@ export async function readInputs(session: Session, program: string, given: reado
 }
 
 async function fieldTypes({ client, call }: Session, program: string): Promise<Map<string, string>> {
-  const { signatureId } = await client.services.programs.getProgram({ program }, call);
-  const { inputs } = await client.services.signatures.getSignature({ signature: signatureId }, call);
-  return new Map(inputs.map(({ name, type }) => [name, type]));
+  const { servingVersion, latestVersion } = await client.services.programs.getProgram({ program }, call);
+  const version = servingVersion || latestVersion;
+  const { signature } = await client.services.programs.getProgramVersion({ program, version }, call);
+  return new Map((signature?.inputs ?? []).map(({ name, type }) => [name, type]));
 }
 
 function parsed(text: string): JsonValue | undefined {

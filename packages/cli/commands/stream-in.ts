@@ -23,7 +23,7 @@ export async function sendIn(
 ): Promise<JsonObject> {
   const requests = requestsOf(session.terminal, contract, verb, request, source);
   const answer = await session.client.channel.upload(definitionOf(verb), requests, session.call);
-  return messageToJson(answer, verb.desc.output, contract.registry);
+  return messageToJson(answer, verb.desc.output, contract.registry, session.printer.isJson);
 }
 
 /** Calls a method with the rows of a source and gives its answers in JSON as they come. */
@@ -36,7 +36,7 @@ export async function* exchange(
 ): AsyncGenerator<JsonObject, void> {
   const requests = requestsOf(session.terminal, contract, verb, request, source);
   for await (const one of session.client.channel.duplex(definitionOf(verb), requests, session.call)) {
-    yield messageToJson(one, verb.desc.output, contract.registry);
+    yield messageToJson(one, verb.desc.output, contract.registry, true);
   }
 }
 

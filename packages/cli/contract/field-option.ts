@@ -45,7 +45,15 @@ function describe(field: DescField): string {
   const isMany = field.fieldKind === 'list' || field.fieldKind === 'map';
   const isLong = field.enum !== undefined && choicesOf(field) === undefined;
   const choices = isLong ? `: ${enumChoices(field.enum).join(', ')}` : '';
-  return `${comment.charAt(0).toLowerCase()}${comment.slice(1)}${choices}${isMany ? ' (repeatable)' : ''}`;
+  const told = `${choices}${keysOf(field)}${isMany ? ' (repeatable)' : ''}`;
+  return `${comment.charAt(0).toLowerCase()}${comment.slice(1)}${told}`;
+}
+
+/** What the JSON of an option may hold, unless anything. */
+function keysOf({ message }: DescField): string {
+  if (message === undefined || message.typeName.startsWith('google.protobuf.')) return '';
+  const keys = message.fields.map(({ jsonName }) => jsonName).join(', ');
+  return message.name === 'Payload' ? '' : `: {${keys}}`;
 }
 
 /** The names that an option takes, if they fit into the first column of a help. */

@@ -14,7 +14,7 @@ function through(method: string, json: string): string {
 }
 
 it('carries plain objects in payloads, every digit of them, at every depth', () => {
-  const inputs = '{"n":9007199254740993,"json":{"struct":1},"list":[[-9223372036854775808]]}';
+  const inputs = '{"n":9007199254740993,"json":{"struct":1},"list":[[-9223372036854775808]],"none":[],"text":""}';
   expect(through('ExecuteProgram', `{"program":"qa","inputs":${inputs}}`)).toBe(`{"program":"qa","inputs":${inputs}}`);
   const configuration = `{"module":"predict","demos":[${inputs},{}]}`;
   expect(through('CreateProgram', `{"name":"qa","configuration":${configuration}}`)).toBe(
@@ -43,4 +43,15 @@ it.each([
   ['CreateProgram', '{"configuration":7}', /configuration/],
 ])('refuses for %s %s', (method, json, message) => {
   expect(() => through(method, json)).toThrow(message);
+});
+
+it('writes all fields for programs, and for people those that are not empty, numbers always', () => {
+  const desc = findVerb(contract, 'GetBatch')!.desc.output;
+  const message = messageFromJson(desc, { id: 'x', executionOptions: {} }, contract.registry);
+  const whole = messageToJson(message, desc, contract.registry, true);
+  expect(whole).toMatchObject({ name: '', completedCount: '0', labels: {}, status: 'BATCH_STATUS_UNSPECIFIED' });
+  expect(whole.executionOptions).toMatchObject({ lm: '', timeoutMs: '0', engine: 'ENGINE_UNSPECIFIED' });
+  const short = messageToJson(message, desc, contract.registry);
+  expect(short).toMatchObject({ id: 'x', completedCount: '0', executionOptions: { timeoutMs: '0', version: 0 } });
+  expect(Object.keys(short)).not.toContain('labels');
 });

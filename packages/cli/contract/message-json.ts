@@ -29,9 +29,13 @@ export function messageFromJson(desc: DescMessage, json: JsonObject, registry: R
   }
 }
 
-/** A message as JSON as callers read it: a Payload is the plain object in its own digits. */
-export function messageToJson(message: Message, desc: DescMessage, registry: Registry): JsonObject {
-  return liftObject(desc, toJson(desc, message, { registry }) as { [key: string]: JsonValue });
+/**
+ * A message as JSON as callers read it: a Payload is the plain object in its own digits. `isWhole` writes what is empty too, as the HTTP
+ * API does; else numbers alone are written whatever they are.
+ */
+export function messageToJson(message: Message, desc: DescMessage, registry: Registry, isWhole = false): JsonObject {
+  const json = toJson(desc, message, { registry, alwaysEmitImplicit: true });
+  return liftObject(desc, json as { [key: string]: JsonValue }, isWhole);
 }
 
 function lowerObject(desc: DescMessage, json: JsonObject): { [key: string]: JsonValue } {
@@ -52,18 +56,24 @@ function lowerValue(of: DescMessage | DescEnum | undefined, value: Lossless, nam
   return lowerObject(of, value);
 }
 
-function liftObject(desc: DescMessage, json: { [key: string]: JsonValue }): JsonObject {
-  const lifted = Object.entries(json).map(([key, value]) => {
+function liftObject(desc: DescMessage, json: { [key: string]: JsonValue }, isWhole: boolean): JsonObject {
+  const lift = (of: DescMessage | DescEnum | undefined, value: Lossless): Lossless => {
+    if (of?.kind !== 'message' || !isObject(value)) return value;
+    if (of.typeName === PAYLOAD) return payloadValue(value);
+    return of.typeName.startsWith('google.protobuf.') ? value : liftObject(of, value as typeof json, isWhole);
+  };
+  const lifted = Object.entries(json).flatMap(([key, value]) => {
     const field = desc.fields.find(({ jsonName }) => jsonName === key);
-    return [key, field === undefined ? (value as Lossless) : each(field, value as Lossless, liftValue)];
+    if (field === undefined) return [[key, value as Lossless]];
+    return isWhole || !isEmpty(field, value) ? [[key, each(field, value as Lossless, lift)]] : [];
   });
   return Object.fromEntries(lifted);
 }
 
-function liftValue(of: DescMessage | DescEnum | undefined, value: Lossless): Lossless {
-  if (of?.kind !== 'message' || !isObject(value)) return value;
-  if (of.typeName === PAYLOAD) return payloadValue(value);
-  return of.typeName.startsWith('google.protobuf.') ? value : liftObject(of, value as { [key: string]: JsonValue });
+function isEmpty(field: DescField, value: JsonValue): boolean {
+  if (field.fieldKind === 'map') return Object.keys(value as object).length === 0;
+  if (Array.isArray(value)) return value.length === 0;
+  return value === '' || value === false || (field.fieldKind === 'enum' && value === field.enum.values[0]?.name);
 }
 
 function payloadValue(payload: JsonObject): Lossless {

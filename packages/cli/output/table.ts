@@ -3,34 +3,40 @@ import { writeJson } from '@signet/client/json.ts';
 import { type Paint, styleOf } from './paint.ts';
 
 const CELL_MAX = 48;
-const COLUMNS_MAX = 7;
+const COLUMNS_MAX = 8;
 // In this order, as far as a resource has them.
 const PREFERRED = [
   ...[
     'slug',
     'id',
+    'number',
+    'index',
+    'position',
+    'executionId',
     'name',
     'module',
     'program',
+    'type',
     'version',
-    'status',
-    'state',
-    'role',
-    'prefix',
-    'engine',
-    'adapterType',
+    'dataset',
   ],
+  ...['status', 'state', 'role', 'prefix', 'engine', 'adapterType', 'step', 'split', 'score', 'best', 'mean'],
+  ...['itemCount', 'completedCount', 'failedCount', 'exampleCount', 'resultCount', 'errorCount', 'source', 'serving'],
+  ...['scoreBefore', 'scoreAfter', 'resultVersion', 'label', 'note'],
   ...['provider', 'model', 'actor', 'operation', 'resourceName', 'durationMs', 'example', 'revokeTime', 'expireTime'],
-  ...['createTime', 'description'],
+  ...['error', 'createTime', 'description', 'inputs', 'outputs'],
 ];
+// Where these are cut they cannot be typed.
+const WHOLE = ['slug', 'id'];
 
 /** Lines of a table of resources: the columns that tell them apart, cut to fit. */
-export function tableLines(rows: readonly JsonObject[], paint: Paint): string[] {
-  const present = PREFERRED.filter((name) => rows.some((row) => row[name] !== undefined));
+export function tableLines(given: readonly JsonObject[], paint: Paint): string[] {
+  const rows = given.map(withFigures);
+  const present = PREFERRED.filter((name) => rows.some((row) => isShown(name, row[name])));
   // A slug says as much as an id and can be typed.
   const columns = present.filter((name) => name !== 'id' || !present.includes('slug')).slice(0, COLUMNS_MAX);
   const shown = columns.length > 0 ? columns : Object.keys(rows[0] ?? {}).slice(0, COLUMNS_MAX);
-  const cells = rows.map((row) => shown.map((name) => cut(cellText(name, row[name]))));
+  const cells = rows.map((row) => shown.map((name) => cut(name, shortText(name, row[name]))));
   const widths = shown.map((name, at) => Math.max(name.length, ...cells.map((row) => row[at]!.length)));
   const line = (row: readonly string[], style: (text: string, at: number) => string): string =>
     row
@@ -58,6 +64,11 @@ export function recordLines(record: JsonObject, paint: Paint): string[] {
   });
 }
 
+/** What has a summary, with the figures of it beside its own fields. */
+export function withFigures(row: JsonObject): JsonObject {
+  return isRecord(row.summary) ? { ...row, ...row.summary } : row;
+}
+
 /** A value in few words: enums short, times without fractions, what has parts as JSON. Control characters are shown, not obeyed. */
 export function cellText(name: string, value: JsonValue | undefined): string {
   if (value === undefined || value === null) return '';
@@ -77,7 +88,7 @@ function escaped(char: string): string {
   return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-const enumPrefix = /^(?:[A-Z]+_)*?(?:STATUS|STATE|TYPE|ROLE|ENGINE|PROVIDER)_/;
+const enumPrefix = /^(?:[A-Z]+_)*?(?:STATUS|STATE|TYPE|ROLE|ENGINE|PROVIDER|SPLIT|KIND|SOURCE)_/;
 
 function isEnum(text: string): boolean {
   return enumPrefix.test(text) && /^[A-Z_0-9]+$/.test(text);
@@ -92,7 +103,21 @@ function isEmpty(value: JsonValue | undefined): boolean {
   return typeof value === 'object' && Object.keys(value).length === 0;
 }
 
-function cut(text: string): string {
+// The fields of signatures are called inputs too, and an optimizer's state is no state of its own.
+function isShown(name: string, value: JsonValue | undefined): boolean {
+  if (['inputs', 'outputs', 'error'].includes(name)) return isRecord(value);
+  return value !== undefined && !isRecord(value);
+}
+
+function shortText(name: string, value: JsonValue | undefined): string {
+  return cellText(name, name === 'error' && isRecord(value) ? value.reason : value);
+}
+
+function isRecord(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function cut(name: string, text: string): string {
   const line = text.replace(/\s+/g, ' ');
-  return line.length > CELL_MAX ? `${line.slice(0, CELL_MAX - 1)}…` : line;
+  return line.length > CELL_MAX && !WHOLE.includes(name) ? `${line.slice(0, CELL_MAX - 1)}…` : line;
 }

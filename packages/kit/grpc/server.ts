@@ -1,38 +1,29 @@
-import { timingSafeEqual } from 'node:crypto';
 import {
   type handleBidiStreamingCall,
-  type handleClientStreamingCall,
-  type handleServerStreamingCall,
   type handleUnaryCall,
-  Metadata,
   type MethodDefinition,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
-  type ServerWritableStream,
   type ServiceDefinition,
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import type { Span } from '@opentelemetry/api';
 import { HealthImplementation } from 'grpc-health-check';
 import type { CallContext } from '../call-context.ts';
 import { type Address, formatAddress } from '../config/env.ts';
-import { AppError, invariant } from '../error/app-error.ts';
-import { normalizeError } from '../error/normalize.ts';
-import { reasons } from '../error/reasons.ts';
+import { invariant } from '../error/app-error.ts';
 import type { Logger } from '../log/logger.ts';
-import { createTally, type Tally } from '../log/tally.ts';
-import { createRpcDurations, type RpcDurations } from '../telemetry/call-durations.ts';
-import { endSpan, SpanKind, startSpan } from '../telemetry/span.ts';
+import { createTally } from '../log/tally.ts';
+import { createRpcDurations } from '../telemetry/call-durations.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { contextFromTraceparent } from '../telemetry/traceparent.ts';
+import { type AnyHandler, createCallRunner, type UnaryHandler } from './call-runner.ts';
 import { CarriedCall, type CarriedMethod } from './carried-call.ts';
-import { checkedDeserialize, isRefused, type Refused } from './deserialize.ts';
+import { checkedDeserialize } from './deserialize.ts';
 import { addReflection } from './reflection.ts';
-import { marksLast, requestsOf } from './request-stream.ts';
-import { type RawCall, ServerCallContext } from './server-call.ts';
+import { marksLast } from './request-stream.ts';
 import { toStatusObject } from './status.ts';
+import { tokenCheck } from './token-check.ts';
 
 /** The handlers of a service: they take a request or an async iterable of them, and give a promise or an async iterable. */
 export type Handlers<S> = {
@@ -167,156 +158,7 @@ function carrierOf(
   };
 }
 
-function tokenCheck(internalToken: string): (raw: Pick<RawCall, 'metadata'>) => void {
-  const bearer = Buffer.from(`Bearer ${internalToken}`);
-  return (raw) => {
-    const given = Buffer.from(raw.metadata.get('authorization')[0] ?? '');
-    if (given.length !== bearer.length || !timingSafeEqual(given, bearer)) {
-      throw new AppError('KEY_MISSING', 'This door is for our own processes');
-    }
-  };
-}
-
 function deserializerOf({ requestStream, requestDeserialize }: MethodDefinition<unknown, unknown>) {
   const checked = checkedDeserialize(requestDeserialize);
   return requestStream ? marksLast(checked) : checked;
-}
-
-type UnaryHandler = (request: unknown, ctx: CallContext) => Promise<unknown>;
-type StreamHandler = (request: unknown, ctx: CallContext) => AsyncIterable<unknown>;
-type AnyHandler = UnaryHandler & StreamHandler;
-
-type RunnerDeps = GrpcServerDeps & { readonly durations: RpcDurations; readonly tally: Tally };
-
-function createCallRunner(deps: RunnerDeps, path: string) {
-  const spanName = path.slice(1);
-  const checkToken = tokenCheck(deps.internalToken);
-
-  const begin = (raw: RawCall): { ctx: ServerCallContext; span: Span; startMs: number } => {
-    const parent = contextFromTraceparent(raw.metadata.get('traceparent')[0]?.toString());
-    const { span, context } = startSpan(deps.telemetry.tracer, spanName, parent, SpanKind.SERVER);
-    const ctx = new ServerCallContext(raw, context, deps.log, () => new Metadata());
-    return { ctx, span, startMs: performance.now() };
-  };
-  const admit = (raw: RawCall & { request?: unknown }): void => {
-    if (raw.isTrusted !== true) checkToken(raw);
-    if (isRefused(raw.request)) throw (raw.request as Refused).error;
-  };
-  const end = (ctx: ServerCallContext, span: Span, startMs: number, error?: unknown): void => {
-    ctx.settle();
-    const failure = error === undefined ? undefined : normalizeError(error);
-    deps.durations.record(performance.now() - startMs, spanName, failure);
-    if (failure !== undefined) logFailure(ctx, deps.tally, spanName, failure);
-    endSpan(span, error);
-  };
-
-  const answer = (
-    run: () => Promise<unknown>,
-    { ctx, span, startMs }: ReturnType<typeof begin>,
-    callback: (failure: ReturnType<typeof toStatusObject> | null, response?: unknown) => void,
-  ): void => {
-    run().then(
-      (response) => {
-        end(ctx, span, startMs);
-        ctx.flushReply();
-        callback(null, response);
-      },
-      (thrown: unknown) => {
-        const error = normalizeError(thrown);
-        end(ctx, span, startMs, error);
-        callback(toStatusObject(error));
-      },
-    );
-  };
-  const pour = async (
-    messages: () => AsyncIterable<unknown>,
-    { ctx, span, startMs }: ReturnType<typeof begin>,
-    call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
-  ): Promise<void> => {
-    try {
-      for await (const message of messages()) {
-        ctx.flushReply();
-        if (call.cancelled) break;
-        if (!call.write(message)) await drained(call, ctx.signal);
-      }
-      end(ctx, span, startMs);
-      ctx.flushReply();
-      call.end();
-    } catch (thrown) {
-      const error = normalizeError(thrown);
-      end(ctx, span, startMs, error);
-      call.emit('error', toStatusObject(error));
-    }
-  };
-
-  const unary =
-    (handler: UnaryHandler): handleUnaryCall<unknown, unknown> =>
-    (call, callback) => {
-      const begun = begin(call);
-      const run = async (): Promise<unknown> => {
-        admit(call);
-        return handler(call.request, begun.ctx);
-      };
-      answer(run, begun, callback);
-    };
-  const clientStream =
-    (handler: UnaryHandler): handleClientStreamingCall<unknown, unknown> =>
-    (call, callback) => {
-      const begun = begin(call);
-      const run = async (): Promise<unknown> => {
-        admit(call);
-        return handler(requestsOf(call, begun.ctx), begun.ctx);
-      };
-      answer(run, begun, callback);
-    };
-  const stream =
-    (handler: StreamHandler): handleServerStreamingCall<unknown, unknown> =>
-    (call) => {
-      const begun = begin(call);
-      const messages = (): AsyncIterable<unknown> => {
-        admit(call);
-        return handler(call.request, begun.ctx);
-      };
-      void pour(messages, begun, call);
-    };
-  const duplex =
-    (handler: StreamHandler): handleBidiStreamingCall<unknown, unknown> =>
-    (call) => {
-      const begun = begin(call);
-      const messages = (): AsyncIterable<unknown> => {
-        admit(call);
-        return handler(requestsOf(call, begun.ctx), begun.ctx);
-      };
-      void pour(messages, begun, call);
-    };
-  const serve = (
-    kind: Pick<MethodDefinition<unknown, unknown>, 'requestStream' | 'responseStream'>,
-    handler: AnyHandler,
-  ) => {
-    if (kind.requestStream) return kind.responseStream ? duplex(handler) : clientStream(handler);
-    return kind.responseStream ? stream(handler) : unary(handler);
-  };
-
-  return { unary, serve };
-}
-
-// A reader that stopped reading holds its own call back, nobody else's.
-function drained(call: NodeJS.EventEmitter, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off('drain', done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    call.once('drain', done);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
-  });
-}
-
-function logFailure(ctx: ServerCallContext, tally: Tally, method: string, error: AppError): void {
-  const fields = { method, reason: error.reason, metadata: error.metadata, key_id: ctx.principal?.keyId };
-  if (reasons[error.reason].http === 500) ctx.log.error({ ...fields, err: error.cause }, error.message);
-  else if (error.reason === 'QUEUE_FULL') tally.note(error.reason, { ...fields, trace_id: ctx.traceId }, error.message);
-  else ctx.log.warn(fields, error.message);
 }

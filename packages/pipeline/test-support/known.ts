@@ -114,3 +114,25 @@ export const founding = {
   ],
   return: 'generate_response',
 };
+
+/** A step of the function `value`. */
+export const value = (id: string, input: unknown, more: object = {}) => ({
+  id,
+  type: 'function',
+  function: 'value',
+  input,
+  ...more,
+});
+
+/** A step of the module `rag_qa`. */
+export const qa = (input: object, more: object = {}) => ({
+  id: 'qa',
+  type: 'module',
+  module: 'rag_qa',
+  input,
+  ...more,
+});
+/** The input `question`. */
+export const question = { $ref: 'input.question' };
+/** A step without faults. */
+export const fine = qa({ question, context: ['x'] });

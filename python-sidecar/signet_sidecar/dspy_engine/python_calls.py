@@ -1,4 +1,4 @@
-"""Classes and functions that steps of pipelines call by a name of the allow-list."""
+"""Classes and functions of the allow-list that steps of pipelines call; what they ask of a model is asked as in any program."""
 
 from __future__ import annotations
 
@@ -18,26 +18,40 @@ COLBERT = "dspy.ColBERTv2"
 COLBERT_K_MAX = 100
 
 
-class PythonCall(dspy.Module):  # type: ignore[misc]
-    """A call in the form of a module: reads the keywords under `arguments`, gives what came back under `result`."""
+class PythonCall:
+    """A call where a module is expected: reads the keywords under `arguments`, gives what came back under `result`."""
 
     def __init__(self, name: str, call: Callable[..., Any]) -> None:
-        super().__init__()
         self._name = name
-        # Behind a function, or DSPy would take a module's predictors for this one's.
-        self._call: Callable[[dict[str, Any]], Any] = lambda arguments: call(**arguments)
+        self._call = call
 
-    def forward(self, arguments: dict[str, Any]) -> Any:
+    def named_predictors(self) -> list[tuple[str, Any]]:
+        """Those of a module that is called, by their paths in it; other code has none that could be known."""
+        if isinstance(self._call, dspy.Predict):
+            return [("predict", self._call)]
+        return list(self._call.named_predictors()) if isinstance(self._call, dspy.Module) else []
+
+    def __call__(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Calls it once."""
         try:
-            result = self._call(arguments)
+            result = self._call(**arguments)
             if inspect.iscoroutine(result):
                 result.close()
                 raise RunFailure("MODULE_FAILED", f"`{self._name}` gives a coroutine, but steps call plain code", "module")
         except DefinitionError as error:
             # It was made well: what does not fit is what this call was given.
             raise RunFailure("INPUT_INVALID", error.fault.message, "input") from error
-        return dspy.Prediction(result=to_data(result))
+        return {"result": to_data(result)}
+
+
+class AwaitedCall(PythonCall):
+    """The call of a module that has an `aforward`."""
+
+    async def aforward(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Calls it once."""
+        return {"result": to_data(await self._call.acall(**arguments))}  # type: ignore[attr-defined]
+
+    acall = aforward
 
 
 def build_call(module: str, config: Mapping[str, Any], user_code: UserCode) -> PythonCall:
@@ -59,7 +73,8 @@ def build_call(module: str, config: Mapping[str, Any], user_code: UserCode) -> P
         raise DefinitionError("MODULE_INVALID", message, type(error).__name__) from error
     if not callable(made):
         raise DefinitionError("MODULE_INVALID", f"`{name}` cannot be called: it has no `__call__`")
-    return PythonCall(name, made)
+    is_awaited = isinstance(made, dspy.Module) and callable(getattr(made, "aforward", None))
+    return AwaitedCall(name, made) if is_awaited else PythonCall(name, made)
 
 
 def to_data(value: Any) -> Any:

@@ -745,14 +745,16 @@ class OptimizeStart(_message.Message):
     def __init__(self, program: _Optional[_Union[ProgramDefinition, _Mapping]] = ..., initial_state_json: _Optional[bytes] = ..., optimizer: _Optional[str] = ..., config_json: _Optional[bytes] = ..., metric: _Optional[_Union[OptimizeMetric, _Mapping]] = ..., seed: _Optional[int] = ..., threads: _Optional[int] = ..., prompt_lm: _Optional[_Union[LmCapabilities, _Mapping]] = ..., prompt_lm_options_json: _Optional[bytes] = ..., teacher_lm: _Optional[_Union[LmCapabilities, _Mapping]] = ..., teacher_lm_options_json: _Optional[bytes] = ..., traceparent: _Optional[str] = ..., job: _Optional[str] = ...) -> None: ...
 
 class OptimizeMetric(_message.Message):
-    __slots__ = ("name", "config_json", "threshold")
+    __slots__ = ("name", "config_json", "threshold", "lm")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    LM_FIELD_NUMBER: _ClassVar[int]
     name: str
     config_json: bytes
     threshold: float
-    def __init__(self, name: _Optional[str] = ..., config_json: _Optional[bytes] = ..., threshold: _Optional[float] = ...) -> None: ...
+    lm: LmCapabilities
+    def __init__(self, name: _Optional[str] = ..., config_json: _Optional[bytes] = ..., threshold: _Optional[float] = ..., lm: _Optional[_Union[LmCapabilities, _Mapping]] = ...) -> None: ...
 
 class OptimizeExamples(_message.Message):
     __slots__ = ("split", "examples")

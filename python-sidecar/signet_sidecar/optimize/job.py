@@ -141,6 +141,7 @@ def _data_of(start: pb.OptimizeStart) -> OptimizationData:
         threads=start.threads,
         prompt_lm=_other(start.prompt_lm, start.prompt_lm_options_json) if start.HasField("prompt_lm") else None,
         teacher_lm=_other(start.teacher_lm, start.teacher_lm_options_json) if start.HasField("teacher_lm") else None,
+        metric_lm=_other(start.metric.lm, b"") if start.metric.HasField("lm") else None,
         traceparent=start.traceparent,
     )
 

@@ -23,6 +23,31 @@ class NoCall:
     """Cannot be called."""
 
 
+class Asking(dspy.Module):  # type: ignore[misc]
+    """Asks the model in plain synchronous Python."""
+
+    def __init__(self, words: str = "few") -> None:
+        super().__init__()
+        self.words = words
+        self.ask = dspy.Predict("question, words -> answer")
+
+    def forward(self, question: str) -> Any:
+        """Asks once."""
+        return self.ask(question=question, words=self.words)
+
+
+class Awaiting(dspy.Module):  # type: ignore[misc]
+    """Awaits the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = dspy.ChainOfThought("question -> answer")
+
+    async def aforward(self, question: str) -> Any:
+        """Asks once."""
+        return await self.inner.acall(question=question)
+
+
 class Shaped:
     """Like an array of numbers."""
 
@@ -34,6 +59,11 @@ class Shaped:
 def join(first: str, second: str = "!", **rest: Any) -> str:
     """Joins what it is given."""
     return first + second + "".join(sorted(rest))
+
+
+def ask(question: str) -> str:
+    """Asks the model by a predictor that nobody can know."""
+    return str(dspy.Predict("question -> answer")(question=question).answer)
 
 
 def shapes() -> Any:

@@ -31,6 +31,10 @@ export type BatchOutcome<K> = {
   readonly kind: K;
   readonly result: ExecuteResult | undefined;
   readonly error: AppError | undefined;
+  /** The version that all of them run on. */
+  readonly version: number;
+  /** From the last try's start to its end. */
+  readonly durationMs: number;
 };
 
 /** The caller or the process goes: what is left will not be done. */
@@ -66,7 +70,7 @@ export async function* batchExecute<K>(
   };
   const run = async (item: BatchInput<K>): Promise<void> => {
     running++;
-    const outcome = await runItem(deps, asked, item, ctx);
+    const outcome = { ...(await runItem(deps, asked, item, ctx)), version };
     running--;
     if (outcome.error !== undefined && endings.includes(outcome.error.reason)) stop(outcome.error);
     else ended.push(outcome);
@@ -102,13 +106,16 @@ async function runItem<K>(
   asked: BatchAsked,
   { index, inputs, kind }: BatchInput<K>,
   ctx: CallContext,
-): Promise<BatchOutcome<K>> {
+): Promise<Omit<BatchOutcome<K>, 'version'>> {
   for (;;) {
+    const begunMs = performance.now();
+    const took = () => ({ index, kind, durationMs: performance.now() - begunMs });
     try {
-      return { index, kind, result: await deps.execute(asked, inputs, ctx), error: undefined };
+      const result = await deps.execute(asked, inputs, ctx);
+      return { ...took(), result, error: undefined };
     } catch (thrown) {
       const error = normalizeError(thrown);
-      if (error.reason !== 'QUEUE_FULL' || ctx.signal.aborted) return { index, kind, result: undefined, error };
+      if (error.reason !== 'QUEUE_FULL' || ctx.signal.aborted) return { ...took(), result: undefined, error };
     }
     await new Promise((resolve) => setTimeout(resolve, waitMs.min + Math.random() * waitMs.spread));
   }

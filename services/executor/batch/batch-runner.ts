@@ -5,18 +5,18 @@ import type { Batch, BatchStatus } from './batch.ts';
 import { BatchWork, type WorkDeps } from './batch-work.ts';
 import type { LoadContext } from './load-dataset.ts';
 import type { DatasetLoading, LoadStore } from './load-store.postgres.ts';
+import type { BatchWish, ShareStore } from './share-store.postgres.ts';
 import type { BatchStore } from './store.postgres.ts';
 
 /** What running batches needs. */
 export type BatchRunnerDeps = Omit<WorkDeps, 'places' | 'over'> & {
   readonly batches: BatchStore;
   readonly loads: LoadStore;
+  readonly shares: ShareStore;
   /** Fills a batch with the examples of its dataset. */
   load(loading: DatasetLoading, ctx: LoadContext): Promise<void>;
   /** Asks for the end of an execution, whoever runs it. */
   cancelExecution(id: string): Promise<void>;
-  /** How long batches are kept after their end; undefined means for ever. */
-  readonly retentionMs: number | undefined;
   readonly log: Logger;
 };
 
@@ -32,6 +32,8 @@ export class BatchRunner {
   private readonly deps: BatchRunnerDeps;
   private readonly places: WorkDeps['places'];
   private readonly works = new Map<string, BatchWork>();
+  /** Batches that are not worked on here any more, while others may think so. */
+  private readonly left = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | undefined;
   private isWanted = false;
@@ -68,12 +70,16 @@ export class BatchRunner {
     await this.looking;
     const works = [...this.works.values()];
     await Promise.all(works.map((work) => work.stop('closed')));
+    await this.share().catch(() => {});
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, graceMs + handBackMs);
     });
     await Promise.race([Promise.all(works.map((work) => work.settled())), late]);
     clearTimeout(timer);
+    for (const id of this.works.keys()) this.left.add(id);
+    this.works.clear();
+    await this.share().catch(() => {});
     await this.loading;
   }
 
@@ -82,6 +88,7 @@ export class BatchRunner {
     try {
       await this.heedStates();
       await this.takeOpen();
+      await this.share();
       await this.renew();
       this.loadNext();
     } catch (error) {
@@ -98,6 +105,7 @@ export class BatchRunner {
       else await work.flush();
       if (!work.isOver || work.size > 0) continue;
       this.works.delete(id);
+      this.left.add(id);
       if (why === undefined) await this.deps.batches.complete(id);
     }
   }
@@ -107,8 +115,24 @@ export class BatchRunner {
     for (const { id, isClaimable, isDone } of await batches.open()) {
       const work = this.works.get(id);
       if (isDone && work === undefined) await batches.complete(id);
-      else if (isClaimable && work !== undefined) work.refill();
+      else if (work !== undefined) work.refill(isClaimable);
       else if (isClaimable) this.take(this.workOn(await batches.get(id)));
+    }
+  }
+
+  // Before anything of a batch is begun, and again and again while it is worked on.
+  private async share(): Promise<void> {
+    const none = { wanted: 0, kept: 0 };
+    const left = [...this.left].filter((id) => !this.works.has(id));
+    const wishes: BatchWish[] = left.map((batchId) => ({ batchId, ...none }));
+    for (const work of this.works.values()) wishes.push(work.wish());
+    if (wishes.length === 0) return;
+    const sinceMs = performance.now();
+    const limits = await this.deps.shares.share(wishes);
+    for (const id of left) this.left.delete(id);
+    for (const [id, work] of this.works) {
+      const limit = limits.get(id);
+      if (limit !== undefined) work.allow(limit, sinceMs);
     }
   }
 
@@ -119,7 +143,6 @@ export class BatchRunner {
   private take(work: BatchWork): void {
     if (this.stopping.signal.aborted || work.batch.status !== 'running') return;
     this.works.set(work.batch.id, work);
-    work.fill();
   }
 
   private async renew(): Promise<void> {
@@ -137,7 +160,6 @@ export class BatchRunner {
       }
     }
     await this.deps.loads.sweep();
-    if (this.deps.retentionMs !== undefined) await this.deps.batches.forget(this.deps.retentionMs);
     for (const id of await this.deps.chunks.settleCancelled()) await this.deps.cancelExecution(id).catch(() => {});
   }
 

@@ -1,7 +1,9 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
-import type { Batch, Outcome } from './batch.ts';
-import { type ChunkFaults, type ChunkStore, type HeldChunk, keyOf } from './chunk-store.postgres.ts';
+import type { Batch } from './batch.ts';
+import { type ChunkStore, type HeldChunk, keyOf } from './chunk-store.postgres.ts';
+import { cancelRest, endItem, type ItemEnd, type OpenChunk, openChunk, progressOf } from './open-chunk.ts';
+import type { BatchWish } from './share-store.postgres.ts';
 
 /** One item that is to be run. */
 export type WorkItem = {
@@ -11,47 +13,34 @@ export type WorkItem = {
   readonly isNew: boolean;
 };
 
-/** How an item ended, or why it could not even begin. */
-export type ItemEnd = { readonly outcome: Outcome } | { readonly fault: { reason: string; message: string } };
-
 /** What working on a batch needs. */
 export type WorkDeps = {
   readonly chunks: ChunkStore;
   /** Runs an item; throws where it is left as it is: to others, or for another try. */
   runItem(batch: Batch, item: WorkItem, signal: AbortSignal): Promise<ItemEnd>;
-  /** Told when nothing of the batch is held here any more. */
+  /** Told when nothing of the batch is held here any more, and when places can be given back. */
   over(): void;
   /** Places that all batches of this process share. */
   readonly places: { free: number };
-};
-
-type Held = {
-  readonly chunk: HeldChunk;
-  readonly outcomes: Outcome[];
-  readonly faults: Record<number, ChunkFaults[number]>;
-  /** Places of items that wait, in order. */
-  readonly waiting: number[];
-  readonly stop: AbortController;
-  /** Places of items that may have been begun here before. */
-  readonly tried: Set<number>;
-  open: number;
-  running: number;
-  isDirty: boolean;
 };
 
 /** Why nothing further of a batch is begun here. */
 export type WorkStop = 'paused' | 'cancelled' | 'closed';
 
 const againMs = 1_000;
+// Well before others may think that the share has run out.
+const grantMs = 3_000;
 
 /** One batch as far as this process works on it: takes chunks, runs their items a bounded number at a time, and writes how far they are. */
 export class BatchWork {
   readonly batch: Batch;
   private readonly deps: WorkDeps;
-  private readonly held = new Map<string, Held>();
+  private readonly held = new Map<string, OpenChunk>();
   private readonly waiters: (() => void)[] = [];
   private readonly timers = new Set<NodeJS.Timeout>();
   private running = 0;
+  private grant = { limit: 0, sinceMs: 0 };
+  private kept = 0;
   private claiming: Promise<void> | undefined;
   private isDry = false;
   private stopped: WorkStop | undefined;
@@ -71,28 +60,50 @@ export class BatchWork {
     return this.running;
   }
 
-  /** There may be more chunks again. */
-  refill(): void {
-    this.isDry = false;
+  /** Whether there are more chunks to take. */
+  refill(hasMore: boolean): void {
+    if (this.stopped !== undefined) return;
+    const wasDry = this.isDry;
+    this.isDry = !hasMore;
     this.fill();
+    if (!wasDry && this.isOver) this.deps.over();
+  }
+
+  /** What this process wants of the batch, and what it goes on with until that is answered. */
+  wish(): BatchWish {
+    const { batch, running } = this;
+    let open = 0;
+    for (const held of this.held.values()) open += held.open;
+    const isFull = this.stopped !== undefined || this.deps.places.free <= 0;
+    const wanted = isFull ? running : this.isDry ? open : batch.concurrency;
+    this.grant.limit = Math.min(this.limit, wanted);
+    this.kept = Math.max(running, this.grant.limit);
+    return { batchId: batch.id, kept: this.kept, wanted };
+  }
+
+  /** So many items of the batch may run here from now on, as was asked at a time; what runs beyond it ends in its own time. */
+  allow(limit: number, sinceMs: number): void {
+    this.grant = { limit, sinceMs };
+    this.fill();
+    this.giveBack();
   }
 
   /** Begins as many items as there is room for. */
-  fill(): void {
-    const { concurrency } = this.batch;
+  private fill(): void {
+    const { limit } = this;
     let waiting = 0;
     for (const held of this.held.values()) {
       while (
         this.stopped === undefined &&
         held.waiting.length > 0 &&
-        this.running < concurrency &&
+        this.running < limit &&
         this.deps.places.free > 0
       ) {
         void this.begin(held, held.waiting.shift()!);
       }
       waiting += held.waiting.length;
     }
-    if (this.stopped === undefined && !this.isDry && waiting < concurrency && this.deps.places.free > 0) this.claim();
+    if (this.stopped === undefined && !this.isDry && waiting < limit && this.deps.places.free > 0) this.claim();
   }
 
   /** Begins nothing further; what is cancelled is aborted. What was never begun goes back, or is cancelled with the rest. */
@@ -134,9 +145,13 @@ export class BatchWork {
     await this.deps.chunks.settle(dirty.map((held) => ({ ...progressOf(held), status: 'running' })));
   }
 
+  private get limit(): number {
+    return performance.now() - this.grant.sinceMs < grantMs ? this.grant.limit : 0;
+  }
+
   private claim(): void {
     if (this.claiming !== undefined) return;
-    const wanted = Math.max(1, Math.ceil(this.batch.concurrency / 64));
+    const wanted = Math.ceil(this.limit / 64);
     this.claiming = this.take(wanted)
       .catch(() => {
         // The database is away: whoever looks for open batches comes back here.
@@ -153,20 +168,13 @@ export class BatchWork {
     const chunks = await this.deps.chunks.claim(this.batch.id, count);
     if (chunks.length < count) this.isDry = true;
     for (const chunk of chunks) {
-      const waiting = chunk.outcomes.flatMap((outcome, place) => (outcome === '.' ? [place] : []));
-      const held = {
-        ...{ chunk, waiting, open: waiting.length, running: 0, isDirty: false },
-        outcomes: [...chunk.outcomes],
-        faults: {},
-        stop: new AbortController(),
-        tried: new Set<number>(),
-      };
+      const held = openChunk(chunk);
       this.held.set(keyOf(chunk), held);
       if (held.open === 0) await this.leave(held);
     }
   }
 
-  private async begin(held: Held, place: number): Promise<void> {
+  private async begin(held: OpenChunk, place: number): Promise<void> {
     const { chunk } = held;
     held.running++;
     this.running++;
@@ -177,7 +185,7 @@ export class BatchWork {
         inputsJson: chunk.inputs[place]!,
         isNew: chunk.token === 1 && !held.tried.has(place),
       };
-      this.end(held, place, await this.deps.runItem(this.batch, item, held.stop.signal));
+      endItem(held, place, await this.deps.runItem(this.batch, item, held.stop.signal));
     } catch (error) {
       if (this.stopped === undefined && this.held.get(keyOf(chunk)) === held) this.tryAgain(held, place, error);
     } finally {
@@ -188,16 +196,18 @@ export class BatchWork {
     if (held.open === 0 || (this.stopped !== undefined && held.running === 0)) await this.leave(held);
     if (this.running === 0) for (const wake of this.waiters.splice(0)) wake();
     this.fill();
+    this.giveBack();
   }
 
-  private end(held: Held, place: number, end: ItemEnd): void {
-    held.outcomes[place] = 'fault' in end ? 'f' : end.outcome;
-    if ('fault' in end) held.faults[place] = end.fault;
-    held.open--;
-    held.isDirty = true;
+  // Others wait for what is kept beyond the share.
+  private giveBack(): void {
+    const { limit } = this.grant;
+    if (this.kept <= limit || this.running > limit) return;
+    this.kept = limit;
+    this.deps.over();
   }
 
-  private tryAgain(held: Held, place: number, error: unknown): void {
+  private tryAgain(held: OpenChunk, place: number, error: unknown): void {
     const { retryAfterMs = againMs } = normalizeError(error);
     // From now on one looks first.
     held.tried.add(place);
@@ -210,24 +220,14 @@ export class BatchWork {
   }
 
   // Done, handed back, or cancelled to the last item; once.
-  private async leave(held: Held): Promise<void> {
+  private async leave(held: OpenChunk): Promise<void> {
     const key = keyOf(held.chunk);
     if (held.running > 0 || this.held.get(key) !== held) return;
-    if (this.stopped === 'cancelled') {
-      held.outcomes.forEach((outcome, place) => {
-        if (outcome === '.') held.outcomes[place] = 'x';
-      });
-      held.open = 0;
-    }
+    if (this.stopped === 'cancelled') cancelRest(held);
     const status = held.open === 0 ? 'done' : 'pending';
     // Should this not arrive, the lease runs out and another finds the items ended.
     await this.deps.chunks.settle([{ ...progressOf(held), status }]).catch(() => {});
     this.held.delete(key);
     if (this.isOver) this.deps.over();
   }
-}
-
-function progressOf({ chunk, outcomes, faults }: Held) {
-  const { batchId, firstIndex, token } = chunk;
-  return { batchId, firstIndex, token, outcomes, faults };
 }

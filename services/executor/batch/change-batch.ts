@@ -48,10 +48,11 @@ export async function getBatch(deps: Pick<ChangeBatchDeps, 'batches'>, id: strin
 type Move = { readonly from: BatchStatus; readonly to: BatchStatus; readonly event: string };
 
 async function move(deps: ChangeBatchDeps, id: string, { from, to, event }: Move): Promise<Batch> {
-  const { status } = await getBatch(deps, id);
-  if (status !== to && !(await deps.batches.move(id, [from], to))) {
-    const now = await deps.batches.get(id);
-    if (now.status !== to) throw stateForbids(now.status, event);
+  let { status } = await getBatch(deps, id);
+  while (status !== to && !(await deps.batches.move(id, [from], to))) {
+    // Others may have moved it to and fro meanwhile.
+    ({ status } = await deps.batches.get(id));
+    if (status !== to && status !== from) throw stateForbids(status, event);
   }
   deps.batchRunner.wake();
   return deps.batches.get(id);

@@ -37,7 +37,7 @@ export type ChunkProgress = {
 export type ReadChunk = Omit<Chunk, 'inputs'> & {
   readonly outcomes: readonly Outcome[];
   readonly faults: ChunkFaults;
-  /** Undefined once all of it has ended: its executions have them. */
+  /** Undefined once all of it has ended as executions, which have them. */
   readonly inputs: readonly string[] | undefined;
 };
 
@@ -124,7 +124,7 @@ const count = (letter: string): string => `length(p.outcomes) - length(replace(p
 const settleText = `with told as (
   update executor.batch_chunks c set outcomes = p.outcomes, faults = p.faults::jsonb, status = p.status,
     completed_count = ${count('c')}, failed_count = ${count('f')}, cancelled_count = ${count('x')},
-    inputs = case when p.status = 'done' then null else c.inputs end,
+    inputs = case when p.status = 'done' and p.faults = '{}' and p.outcomes not like '%x%' then null else c.inputs end,
     lease_owner = case when p.status = 'running' then c.lease_owner end,
     lease_until = case when p.status = 'running' then c.lease_until end
   from unnest($1::uuid[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[])
@@ -137,7 +137,7 @@ const settleCancelledText = `with lost as (
   select c.batch_id, c.first_index, c.outcomes, c.execution_ids from executor.batch_chunks c join executor.batches b on b.id = c.batch_id
   where c.status = 'running' and c.lease_until < now() and b.status = 'cancelled' limit 100 for update of c skip locked),
 told as (
-  update executor.batch_chunks c set status = 'done', inputs = null, lease_owner = null, lease_until = null,
+  update executor.batch_chunks c set status = 'done', lease_owner = null, lease_until = null,
     outcomes = translate(c.outcomes, '.', 'x'),
     cancelled_count = c.cancelled_count + length(c.outcomes) - length(replace(c.outcomes, '.', ''))
   from lost l where c.batch_id = l.batch_id and c.first_index = l.first_index)

@@ -40,6 +40,7 @@ export type CreateBatchInput = BatchInputSettings & {
 export async function createBatch(deps: CreateBatchDeps, input: CreateBatchInput, ctx: CallContext): Promise<Batch> {
   const { batch } = await prepareBatch(deps, input, ctx);
   if (input.dataset === '') throw invalidField('dataset', 'is required', 'REQUIRED');
+  if (input.datasetVersion < 0) throw invalidField('dataset_version', 'must not be negative', 'NEGATIVE');
   const { id, version } = await deps.datasets.resolve(input.dataset, input.datasetVersion, ctx);
   if (version === 0) throw invalidField('dataset', 'holds no examples yet');
   await deps.batches.create({ ...batch, dataset: { id, version, splits: [...new Set(input.splits)] } });
@@ -53,6 +54,7 @@ export async function prepareBatch(
   input: BatchInputSettings,
   ctx: CallContext,
 ): Promise<{ readonly batch: NewBatch; readonly plan: CallPlan }> {
+  if (input.program === '') throw invalidField('program', 'is required', 'REQUIRED');
   requireName(input.name);
   requireNoShadow(input.options);
   const concurrency = concurrencyOf(input.concurrency);

@@ -1,5 +1,6 @@
 import { type CallContext, hasRole } from '@signet/kit/call-context.ts';
 import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
+import { traceIdOf } from '@signet/kit/telemetry/traceparent.ts';
 import {
   type BatchExecuteItem,
   type BatchExecuteResult,
@@ -8,7 +9,8 @@ import {
 import { ExecutionStatus } from '@signet/proto/gen/signet/v1/execution.ts';
 import type { BatchExecuteProgramRequest } from '@signet/proto/gen/signet/v1/runtime_service.ts';
 import { faultOf } from '../execution/fault.ts';
-import { fromOptions, fromPayload, type PayloadKind, toWireError, toWireResult } from '../execution/wire.ts';
+import { fromOptions } from '../execution/options-wire.ts';
+import { fromPayload, type PayloadKind, toWireError, toWireResult } from '../execution/wire.ts';
 import type { BatchAsked, BatchInput, BatchOutcome } from './batch-execute.ts';
 
 /** What a streamed request for a batch comes to: what its first part says, and the items of all parts. */
@@ -51,32 +53,26 @@ function inputsOf({ inputs }: BatchExecuteItem): ReturnType<typeof fromPayload> 
 
 /** How one item went, as its caller sees it. */
 export function toWireOutcome(
-  { index, kind, result, error }: BatchOutcome<PayloadKind>,
+  { index, kind, result, error, version, durationMs }: BatchOutcome<PayloadKind>,
   ctx: CallContext,
 ): BatchExecuteResult {
   if (result !== undefined) {
-    const { executionId, status, outputs, durationMs, traceId, engine, version, cacheHit } = toWireResult(result, kind);
-    const error = undefined;
-    return {
-      index: BigInt(index),
-      executionId,
-      status,
-      outputs,
-      error,
-      durationMs,
-      traceId,
-      engine,
-      version,
-      cacheHit,
-    };
+    return { ...Result.fromPartial({}), ...resultOf(result, kind), index: BigInt(index) };
   }
   const fault = faultOf(error);
   const { EXECUTION_STATUS_CANCELLED, EXECUTION_STATUS_FAILED } = ExecutionStatus;
+  const { executionId = '' } = fault.metadata;
+  const begun = { executionId, durationMs: BigInt(Math.round(durationMs)), traceId: traceIdOf(ctx.trace), version };
   return {
     ...Result.fromPartial({}),
+    ...(executionId === '' ? {} : begun),
     index: BigInt(index),
-    executionId: fault.metadata.executionId ?? '',
     status: fault.reason === 'CANCELLED' ? EXECUTION_STATUS_CANCELLED : EXECUTION_STATUS_FAILED,
     error: toWireError(fault, hasRole(ctx, 'admin')),
   };
+}
+
+function resultOf(...given: Parameters<typeof toWireResult>): Omit<BatchExecuteResult, 'index' | 'error'> {
+  const { executionId, status, outputs, durationMs, traceId, engine, version, cacheHit } = toWireResult(...given);
+  return { executionId, status, outputs, durationMs, traceId, engine, version, cacheHit };
 }

@@ -3,7 +3,8 @@ import { normalizeError } from '@signet/kit/error/normalize.ts';
 import type { ExecutionStatus } from '../execution/execution.ts';
 import { type OwnedDeps, runOwned } from '../runtime/run-owned.ts';
 import type { Batch, Outcome } from './batch.ts';
-import type { ItemEnd, WorkItem } from './batch-work.ts';
+import type { WorkItem } from './batch-work.ts';
+import type { ItemEnd } from './open-chunk.ts';
 
 const outcomes: Readonly<Partial<Record<ExecutionStatus, Outcome>>> = { completed: 'c', failed: 'f', cancelled: 'x' };
 

@@ -52,8 +52,6 @@ export type BatchStore = {
   cancel(id: string): Promise<boolean>;
   /** Deletes a batch that has ended, or one that is LOADING still under this token. False if it is neither. */
   remove(id: string, loaderToken?: number): Promise<boolean>;
-  /** Deletes some of the batches that ended more than `ageMs` ago. */
-  forget(ageMs: number): Promise<void>;
   /** The batches that run, oldest first. */
   open(): Promise<OpenBatch[]>;
   /** Where these batches stand. */
@@ -118,11 +116,6 @@ export function createBatchStore(database: Database): BatchStore {
         else status = 'loading' and loader_token = $2 end returning 1`;
       return (await database.query('batch_remove', text, [id, loaderToken ?? null])).length > 0;
     },
-    async forget(ageMs) {
-      const text = `delete from executor.batches where id in (
-        select id from executor.batches where end_time < now() - $1 * interval '1 ms' order by id limit 100)`;
-      await database.query('batch_forget', text, [ageMs]);
-    },
     async open() {
       const rows = await database.query<{ id: string; claimable: boolean; done: boolean }>('batch_open', openText);
       return rows.map(({ id, claimable, done }) => ({ id, isClaimable: claimable, isDone: done }));
@@ -145,10 +138,10 @@ const moveText = `with moved as (
 select ${notify} from moved`;
 
 const cancelText = `with ended as (
-  update executor.batches set status = 'cancelled', end_time = now(), update_time = now(), loader_until = null
+  update executor.batches set status = 'cancelled', end_time = now(), update_time = now(), loader_until = null, shares = '[]'
   where id = $1 and end_time is null returning id),
 never as (
-  update executor.batch_chunks c set status = 'done', inputs = null, outcomes = translate(outcomes, '.', 'x'),
+  update executor.batch_chunks c set status = 'done', outcomes = translate(outcomes, '.', 'x'),
     cancelled_count = cancelled_count + length(outcomes) - length(replace(outcomes, '.', ''))
   from ended where c.batch_id = ended.id and c.status = 'pending')
 select ${notify} from ended`;
@@ -159,7 +152,7 @@ const openText = `select b.id::text,
   not exists (select from executor.batch_chunks c where c.batch_id = b.id and c.status <> 'done') as done
 from executor.batches b where b.status = 'running' order by b.id limit 1000`;
 
-const completeText = `update executor.batches b set status = 'completed', end_time = now(), update_time = now()
+const completeText = `update executor.batches b set status = 'completed', end_time = now(), update_time = now(), shares = '[]'
 where id = $1 and status = 'running'
   and not exists (select from executor.batch_chunks c where c.batch_id = b.id and c.status <> 'done')`;
 

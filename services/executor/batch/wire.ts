@@ -9,14 +9,8 @@ import {
 import type { UploadBatchRequest } from '@signet/proto/gen/signet/v1/batch_service.ts';
 import { FaultPolicy, Split as WireSplit } from '@signet/proto/gen/signet/v1/dataset.ts';
 import type { Split } from '../dataset/datasets.grpc.ts';
-import {
-  fromOptions,
-  type PayloadKind,
-  toPayload,
-  toWireError,
-  toWireOptions,
-  wireStatusOf,
-} from '../execution/wire.ts';
+import { fromOptions, toWireOptions } from '../execution/options-wire.ts';
+import { type PayloadKind, toPayload, toWireError, wireStatusOf } from '../execution/wire.ts';
 import type { Batch, BatchStatus } from './batch.ts';
 import type { BatchItem } from './batch-items.ts';
 import type { UploadInput } from './upload-batch.ts';

@@ -84,6 +84,15 @@ describe('the language models of an executor', () => {
     expect(asked).toEqual(['a', 'a']);
   });
 
+  it('keep the credential that one registry opened where another cannot, until it changes', async () => {
+    const { models } = startModels();
+    models.apply(tell({ slug: 'a', credential: 'opened' }, 5n));
+    models.apply(tell({ slug: 'a', fault: 'no such key' }, 5n));
+    expect(models.peek('a')?.apiKey).toBe('opened');
+    models.apply(tell({ slug: 'a', fault: 'no such key' }, 6n));
+    expect(models.peek('a')).toBeUndefined();
+  });
+
   it('give fallbacks in their order, without theirs and without those that cannot be asked', async () => {
     const { models } = startModels({ told: [{ slug: 'c', more: { fallbacks: ['a'] } }] });
     models.apply(tell({ slug: 'b', fault: 'sealed' }));

@@ -60,8 +60,9 @@ export class LanguageModels {
     if (languageModel === undefined) return;
     const { id, slug } = languageModel;
     const before = this.byId.get(id);
-    // The same revision may tell more: a registry with the right secret key opens what another could not.
     if (before !== undefined && revision < before.revision) return;
+    // The same revision may tell more, and not less: a registry with the right secret key opens what another could not.
+    if (before?.revision === revision && before.credentialFault === '' && told.credentialFault !== '') return;
     this.endpoints.clear();
     if (deleted) {
       // Kept as a tombstone without anything in it, so that an older answer does not bring it back.

@@ -62,6 +62,8 @@ export type RegistryClient = {
       readonly kind?: string;
       readonly lm?: string;
       readonly instructions?: string;
+      /** True for a step of a composed program. */
+      readonly composed?: boolean;
     },
     adapterType: WireAdapterType,
     ctx: OutgoingContext,
@@ -97,9 +99,9 @@ export function createRegistryClient(peer: GrpcPeer): RegistryClient {
     setServingVersion({ expected, ...request }, ctx) {
       return peer.unary(methods.setServingVersion, { ...request, expectedServingVersion: expected }, ctx);
     },
-    ensureQuickProgram({ spec, module, kind = '', lm = '', instructions = '' }, adapterType, ctx) {
-      const request = { signatureSpec: spec, signatureModule: module, adapterType, module: kind, lm, instructions };
-      return peer.unary(methods.ensureQuickProgram, request, ctx);
+    ensureQuickProgram({ spec, module, kind = '', lm = '', instructions = '', composed = false }, adapterType, ctx) {
+      const named = { signatureSpec: spec, signatureModule: module, adapterType, module: kind };
+      return peer.unary(methods.ensureQuickProgram, { ...named, lm, instructions, composed }, ctx);
     },
     resolveModule: (module, ctx) => peer.unary(methods.resolveModule, { module }, ctx),
     ensureModuleProgram: (module, mock, ctx) => peer.unary(methods.ensureModuleProgram, { module, mock }, ctx),

@@ -7,6 +7,7 @@ export type FakeExample = {
   readonly inputs: object;
   readonly outputs?: object;
   readonly split?: Split;
+  readonly weight?: number;
 };
 
 /** Datasets in memory, in place of the registry's. */
@@ -40,13 +41,14 @@ export function createFakeDatasets(): FakeDatasets {
       refusal = error;
     },
     put(slug, examples) {
-      const kept = examples.map(({ inputs, outputs = {}, split = 'test' }, at) => ({
+      const kept = examples.map(({ inputs, outputs = {}, split = 'test', weight = 1 }, at) => ({
         id: newId(),
         // With gaps, as where rows were replaced.
         position: 2 * at + 1,
         split,
         inputsJson: JSON.stringify(inputs),
         outputsJson: JSON.stringify(outputs),
+        weight,
       }));
       datasets.set(slug, { id: newId(), slug, examples: kept });
     },

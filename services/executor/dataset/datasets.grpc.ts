@@ -26,6 +26,8 @@ export type DatasetExample = {
   readonly inputsJson: string;
   /** JSON text of an object; fields that nobody knows are missing. */
   readonly outputsJson: string;
+  /** How much it counts against others: from 0.000001 to 1,000,000. */
+  readonly weight: number;
 };
 
 /** Which examples to read. */
@@ -79,6 +81,7 @@ export function createDatasetClient(peer: Pick<GrpcPeer, 'unary' | 'stream'>): D
             split: splitOf(example.split),
             inputsJson: example.inputsJson.toString('utf8'),
             outputsJson: example.outputsJson.toString('utf8'),
+            weight: example.weight,
           };
         }
       }

@@ -15,6 +15,8 @@ import { StepExecutions010 } from './migrations/010-step-executions.ts';
 import { Batches011 } from './migrations/011-batches.ts';
 import { Evaluations012 } from './migrations/012-evaluations.ts';
 import { OptimizationJobs013 } from './migrations/013-optimization-jobs.ts';
+import { JobLog017 } from './migrations/017-job-log.ts';
+import { WeightsShares018 } from './migrations/018-weights-shares.ts';
 
 /** Which way the schema `executor` is moved. */
 export type MigrateAction = 'up' | 'down' | 'status';
@@ -67,6 +69,8 @@ export async function migrate(
         { name: '011-batches', class: Batches011 },
         { name: '012-evaluations', class: Evaluations012 },
         { name: '013-optimization-jobs', class: OptimizationJobs013 },
+        { name: '017-job-log', class: JobLog017 },
+        { name: '018-weights-shares', class: WeightsShares018 },
       ],
     },
   });

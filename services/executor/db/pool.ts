@@ -9,8 +9,16 @@ export type Row = Record<string, unknown>;
 export type Database = {
   /** Runs a statement, prepared under its name. Failures of the connection come as DATABASE_UNAVAILABLE, others as they are. */
   query<R extends Row = Row>(name: string, text: string, values?: readonly unknown[]): Promise<R[]>;
-  /** As `query`, but failures come as the driver gives them. */
-  queryRaw<R extends Row = Row>(name: string, text: string, values?: readonly unknown[]): Promise<R[]>;
+  /**
+   * As `query`, but failures come as the driver gives them. `onSent` hears at once if the whole statement could be handed to the operating
+   * system, from where it reaches the database whatever becomes of this process.
+   */
+  queryRaw<R extends Row = Row>(
+    name: string,
+    text: string,
+    values?: readonly unknown[],
+    onSent?: () => void,
+  ): Promise<R[]>;
   close(): Promise<void>;
 };
 
@@ -37,9 +45,14 @@ export function openDatabase(deps: { log: Logger }, databaseUrl: string, options
   });
   // An idle connection that breaks says so here; whoever needs one next gets a new one.
   pool.on('error', (error) => deps.log.debug({ code: (error as NodeJS.ErrnoException).code }, 'lost a connection'));
-  const queryRaw = async <R extends Row>(name: string, text: string, values: readonly unknown[] = []): Promise<R[]> => {
-    const result = await pool.query<R>({ name, text, values: values as unknown[] });
-    return result.rows;
+  const queryRaw: Database['queryRaw'] = async <R extends Row>(
+    name: string,
+    text: string,
+    values: readonly unknown[] = [],
+    onSent?: () => void,
+  ) => {
+    const statement = { name, text, values: values as unknown[] };
+    return onSent === undefined ? (await pool.query<R>(statement)).rows : sendOn<R>(pool, statement, onSent);
   };
   return {
     queryRaw,
@@ -52,6 +65,31 @@ export function openDatabase(deps: { log: Logger }, databaseUrl: string, options
     },
     close: () => pool.end(),
   };
+}
+
+async function sendOn<R extends Row>(pool: pg.Pool, statement: pg.QueryConfig, onSent: () => void): Promise<R[]> {
+  const client = await pool.connect();
+  // What breaks a connection fails the statement as well.
+  const ignore = (): void => {};
+  client.on('error', ignore);
+  let failure: Error | undefined;
+  try {
+    const running = client.query<R>(statement);
+    if (hasNothingToWrite(client)) onSent();
+    return (await running).rows;
+  } catch (error) {
+    failure = error as Error;
+    throw error;
+  } finally {
+    client.off('error', ignore);
+    client.release(failure);
+  }
+}
+
+// The driver does not say it; its types leave out the connection that every client has.
+function hasNothingToWrite(client: pg.PoolClient): boolean {
+  const { connection } = client as { connection?: { stream?: { writableLength?: number } } };
+  return connection?.stream?.writableLength === 0;
 }
 
 /**

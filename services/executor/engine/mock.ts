@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { isReason } from '@signet/kit/error/reasons.ts';
+import { pauseOrThrow } from '@signet/kit/pause.ts';
 import { isObject, JsonNumber, type JsonObject, type JsonValue } from '@signet/signature/json.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import type { Engine, EngineProgram, EngineRun, Prepared, RunContext } from './engine.ts';
@@ -45,7 +46,7 @@ export function createMockEngine(initial: MockBehaviour = {}): MockEngine {
     async run(program, _inputs, inputsJson, ctx): Promise<EngineRun> {
       runs++;
       const { latencyMs = 0, error } = program.metadata === undefined ? behaviour : behaviourOf(program, behaviour);
-      if (latencyMs > 0) await pause(latencyMs, ctx.signal);
+      if (latencyMs > 0) await pauseOrThrow(latencyMs, ctx.signal);
       if (error !== undefined) throw injected(error);
       let known = makers.get(program);
       if (known === undefined) {
@@ -86,7 +87,7 @@ async function tell(program: EngineProgram, outputs: JsonObject, ctx: RunContext
     if (typeof value !== 'string') continue;
     for (const text of value.match(/\s*\S+/g) ?? []) {
       ctx.onEvent?.({ kind: 'token', predictor: program.module, field, text });
-      if (isSlow) await pause(1, ctx.signal);
+      if (isSlow) await pauseOrThrow(1, ctx.signal);
     }
   }
   ctx.onEvent?.({ kind: 'step', step: program.module, status: 'completed' });
@@ -110,19 +111,4 @@ function injected(reason: string): unknown {
   if (isReason(reason) && reason !== 'INTERNAL')
     return new AppError(reason, `The mock engine was told to fail with ${reason}`);
   return new Error(`the mock engine was told to break: ${reason}`);
-}
-
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, delayMs);
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-  });
 }

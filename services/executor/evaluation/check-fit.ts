@@ -1,4 +1,4 @@
-import { invalidField } from '@signet/kit/error/app-error.ts';
+import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { isObject, type JsonObject } from '@signet/signature/json.ts';
 import { parseJson } from '@signet/signature/parse-json.ts';
 import type { LookupContext } from '../catalog/catalog.ts';
@@ -31,12 +31,13 @@ export type Fit = {
 const prepareMaxMs = 30_000;
 
 /**
- * Makes sure that a metric can score these answers by these examples, as far as the first example tells; each further one is looked at
+ * Makes sure that a program can be given these examples and a metric score its answers by them, as far as the first example tells; each further one is looked at
  * when its turn comes. Fails with INVALID_REQUEST, LM_NOT_FOUND, LM_NOT_CONFIGURED and MODULE_INVALID.
  */
 export async function checkFit(deps: CheckMetricDeps, fit: Fit, ctx: LookupContext): Promise<void> {
   const { metric, program } = fit;
   const first = await firstExample(deps, fit, ctx);
+  if (first !== undefined) checkInputs(first, program);
   const expected = first === undefined ? new Map() : objectOf(first.outputsJson);
   checkFields(metric, expected, program);
   if (asksLm(metric) && metric.kind !== 'python') await endpointOf(deps, metric, fit.programLm, ctx);
@@ -44,8 +45,19 @@ export async function checkFit(deps: CheckMetricDeps, fit: Fit, ctx: LookupConte
     // Says at once that a name is not on the allow-list, or that its arguments do not fit.
     const made = metricProgram({ ...metric, kind: metric.kind });
     const deadlineMs = Math.min(ctx.deadlineMs ?? Number.POSITIVE_INFINITY, Date.now() + prepareMaxMs);
-    await prepareWhenThere(requireEngine(deps.engines, 'python'), made, { ...ctx, deadlineMs });
+    await prepareWhenThere(requireEngine(deps.engines, 'python'), made, { ...ctx, deadlineMs }).catch(aboutMetric);
   }
+}
+
+// The sidecar knows a metric as a program; its caller knows it as a field.
+function aboutMetric(error: unknown): never {
+  if (!(error instanceof AppError) || error.reason !== 'MODULE_INVALID') throw error;
+  const description = error.message.replace(/^module_config\./, 'metric.arguments.');
+  const field = /^metric\.arguments\.\w+/.exec(description)?.[0] ?? 'metric.name';
+  throw new AppError(error.reason, description, {
+    ...{ fieldViolations: [{ field, reason: error.reason, description }], metadata: { ...error.metadata, field } },
+    cause: error,
+  });
 }
 
 /** Whom a metric asks: the language model that it names, else the program's; undefined for a metric that may do without. */
@@ -66,6 +78,18 @@ async function firstExample(deps: CheckMetricDeps, { dataset, splits }: Fit, ctx
   let first: DatasetExample | undefined;
   for await (const example of deps.datasets.read(query, ctx)) first ??= example;
   return first;
+}
+
+// One value may be odd; fields that the program does not have, or needs and does not get, are those of another program.
+function checkInputs({ inputsJson }: DatasetExample, program: ServedProgram): void {
+  const checked = program.checkInputs(objectOf(inputsJson));
+  const misfit = checked.ok ? undefined : checked.violations.find(({ reason }) => reason.startsWith('FIELD_'));
+  if (misfit === undefined) return;
+  throw invalidField(
+    'dataset',
+    `its examples are not for this program: ${misfit.field}: ${misfit.description}`,
+    misfit.reason,
+  );
 }
 
 function checkFields(metric: Metric, expected: JsonObject, { engineProgram }: ServedProgram): void {

@@ -2,7 +2,14 @@ import { AppError, type FieldViolation, invalidField } from '@signet/kit/error/a
 import { isEnd } from '../execution/execution.ts';
 import { getEvaluation, type ReadDeps } from './await-evaluation.ts';
 import type { ComparedResult, Evaluation, ResultPair } from './evaluation.ts';
-import { type Interval, signFlipP, studentInterval } from './statistics.ts';
+import {
+  type Interval,
+  relativeWeights,
+  type Spread,
+  signFlipP,
+  studentInterval,
+  weightedSpread,
+} from './statistics.ts';
 
 /** An example that did otherwise in the second evaluation. */
 export type Change = {
@@ -35,34 +42,44 @@ const changesDefault = 100;
 const changesMax = 1_000;
 
 /**
- * Compares two ended evaluations example by example. Fails with EVALUATION_NOT_FOUND, STATE_FORBIDS while one of them runs, and
- * INVALID_REQUEST where they differ in dataset, version, splits or metric.
+ * Compares two ended evaluations example by example. Fails with EVALUATION_NOT_FOUND, STATE_FORBIDS while one of them runs or once it is
+ * forgotten how its examples did, and INVALID_REQUEST where they differ in dataset, version, splits or metric.
  */
 export async function compareEvaluations(
   deps: ReadDeps,
   input: { readonly a: string; readonly b: string; readonly changeLimit: number },
 ): Promise<Comparison> {
+  for (const name of ['a', 'b'] as const) if (input[name] === '') throw invalidField(name, 'is required', 'REQUIRED');
   if (input.changeLimit < 0) throw invalidField('change_limit', 'must not be negative', 'NEGATIVE');
   const limit = Math.min(input.changeLimit || changesDefault, changesMax);
   const [a, b] = [await getEvaluation(deps, input.a), await getEvaluation(deps, input.b)];
   for (const each of [a, b]) requireEnded(each);
   requireSame(a, b);
   const pairs = await deps.evaluationStore.pairs(a.id, b.id);
+  requireResults(a, pairs.filter((pair) => pair.a !== undefined).length);
+  requireResults(b, pairs.filter((pair) => pair.b !== undefined).length);
   const both = pairs.filter(isWhole);
+  const weights = relativeWeights(both.map(({ weight }) => weight));
   const differences = both.map((pair) => pair.b.score - pair.a.score);
   const moved = both
     .filter((pair) => pair.a.score !== pair.b.score)
     .sort((one, other) => changeOf(other) - changeOf(one) || one.a.position - other.a.position);
-  const difference = meanOf(differences);
+  const spread = weightedSpread(differences, weights);
   return {
     a,
     b,
     pairCount: both.length,
-    meanA: meanOf(both.map((pair) => pair.a.score)),
-    meanB: meanOf(both.map((pair) => pair.b.score)),
-    difference,
-    interval: intervalOf(differences, difference),
-    pValue: signFlipP(differences),
+    meanA: weightedSpread(
+      both.map((pair) => pair.a.score),
+      weights,
+    ).mean,
+    meanB: weightedSpread(
+      both.map((pair) => pair.b.score),
+      weights,
+    ).mean,
+    difference: spread.mean,
+    interval: intervalOf(spread),
+    pValue: signFlipP(differences.map((difference, at) => difference * weights[at]!)),
     betterCount: differences.filter((each) => each > 0).length,
     worseCount: differences.filter((each) => each < 0).length,
     changes: await withWords(deps, { a, b }, moved.slice(0, limit)),
@@ -81,14 +98,8 @@ function changeOf({ a, b }: Whole): number {
   return Math.abs(b.score - a.score);
 }
 
-function meanOf(values: readonly number[]): number {
-  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function intervalOf(differences: readonly number[], mean: number): Interval {
-  const squares = differences.reduce((sum, each) => sum + (each - mean) ** 2, 0);
-  const deviation = Math.sqrt(squares / Math.max(differences.length - 1, 1));
-  const { low, high } = studentInterval(mean, deviation, differences.length);
+function intervalOf({ mean, deviation, effectiveCount }: Spread): Interval {
+  const { low, high } = studentInterval(mean, deviation, effectiveCount);
   return { low: Math.max(-1, low), high: Math.min(1, high) };
 }
 
@@ -114,6 +125,13 @@ function requireEnded({ id, status }: Evaluation): void {
   if (isEnd(status)) return;
   throw new AppError('STATE_FORBIDS', `The evaluation \`${id}\` has not ended (status: ${status})`, {
     metadata: { state: status, event: 'compare', evaluation: id },
+  });
+}
+
+function requireResults({ id, resultCount }: Evaluation, found: number): void {
+  if (found >= resultCount) return;
+  throw new AppError('STATE_FORBIDS', `How the examples of the evaluation \`${id}\` did is forgotten`, {
+    metadata: { state: 'forgotten', event: 'compare', evaluation: id },
   });
 }
 

@@ -74,6 +74,8 @@ export type ResultRow = {
   /** Empty if it could not be begun. */
   readonly executionId: string;
   readonly score: number;
+  /** How much the score counts against others: its example's weight. */
+  readonly weight: number;
   readonly feedback: string;
   /** What failed; empty if nothing did. */
   readonly phase: '' | 'execution' | 'metric';
@@ -96,12 +98,16 @@ export type FullResult = ResultRow & {
 /** Two results of one example; undefined where one evaluation has none. */
 export type ResultPair = {
   readonly exampleId: string;
+  readonly weight: number;
   readonly a: ComparedResult | undefined;
   readonly b: ComparedResult | undefined;
 };
 
 /** What is compared of a result. */
 export type ComparedResult = { readonly score: number; readonly executionId: string; readonly position: number };
+
+/** Options with which an evaluation measures something else than what callers get. */
+export const foreignOptions = ['engine', 'lm', 'version', 'version_label', 'shadow'] as const;
 
 /** How long a lease on an evaluation holds; its owner renews it each `renewMs`. */
 export const evaluationLeaseMs = 10_000;

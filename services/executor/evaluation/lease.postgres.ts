@@ -86,6 +86,7 @@ export function createEvaluationLeases(database: Database, owner: string): Evalu
         count: row!.count,
         mean: row!.mean ?? 0,
         deviation: row!.deviation ?? 0,
+        effectiveCount: row!.effective_count ?? 0,
         isBinary: row!.is_binary ?? true,
         latencyP50Ms: row!.p50 ?? undefined,
         latencyP95Ms: row!.p95 ?? undefined,
@@ -127,20 +128,22 @@ returning x.id::text, x.cancel_requested`;
 const addText = `with held as (
   select id from executor.evaluations where id = $1 and lease_token = $2 and status = 'running' for update),
 added as (
-  insert into executor.evaluation_results (evaluation_id, position, example_id, split, execution_id, score, feedback, phase, reason,
+  insert into executor.evaluation_results (evaluation_id, position, example_id, split, execution_id, score, weight, feedback, phase, reason,
     message, duration_ms, tokens_in, tokens_out, cost, metric_tokens, metric_cost)
   select held.id, r.* from held, jsonb_to_recordset($3::jsonb) as r(position bigint, example_id text, split text, execution_id uuid,
-    score float8, feedback text, phase text, reason text, message text, duration_ms float8, tokens_in bigint, tokens_out bigint,
+    score float8, weight float8, feedback text, phase text, reason text, message text, duration_ms float8, tokens_in bigint, tokens_out bigint,
     cost float8, metric_tokens bigint, metric_cost float8)
   on conflict do nothing
-  returning score, reason, tokens_in, tokens_out, cost, metric_tokens, metric_cost),
+  returning score, weight, reason, tokens_in, tokens_out, cost, metric_tokens, metric_cost),
 sums as (
-  select count(*) as results, count(*) filter (where reason <> '') as errors, coalesce(sum(score), 0) as scores,
+  select count(*) as results, count(*) filter (where reason <> '') as errors, coalesce(sum(score * weight), 0) as scores,
+    coalesce(sum(weight), 0) as weights,
     coalesce(sum(tokens_in), 0) as tokens_in, coalesce(sum(tokens_out), 0) as tokens_out, sum(cost) as cost,
     coalesce(sum(metric_tokens), 0) as metric_tokens, sum(metric_cost) as metric_cost
   from added)
 update executor.evaluations e set result_count = e.result_count + sums.results, error_count = e.error_count + sums.errors,
-  score_sum = e.score_sum + sums.scores, mean = (e.score_sum + sums.scores) / nullif(e.result_count + sums.results, 0),
+  score_sum = e.score_sum + sums.scores, weight_sum = e.weight_sum + sums.weights,
+  mean = (e.score_sum + sums.scores) / nullif(e.weight_sum + sums.weights, 0),
   tokens_in = e.tokens_in + sums.tokens_in, tokens_out = e.tokens_out + sums.tokens_out,
   cost = case when sums.cost is null then e.cost else coalesce(e.cost, 0) + sums.cost end,
   metric_tokens = e.metric_tokens + sums.metric_tokens,
@@ -153,17 +156,26 @@ type TotalsRow = {
   count: number;
   mean: number | null;
   deviation: number | null;
+  effective_count: number | null;
   is_binary: boolean | null;
   p50: number | null;
   p95: number | null;
 };
 
-// What never ran took no time.
-const totalsText = `select count(*)::int as count, avg(score) as mean, stddev_samp(score) as deviation,
-  bool_and(score in (0, 1)) as is_binary,
-  percentile_cont(0.5) within group (order by duration_ms) filter (where duration_ms > 0) as p50,
-  percentile_cont(0.95) within group (order by duration_ms) filter (where duration_ms > 0) as p95
-from executor.evaluation_results where evaluation_id = $1`;
+// The heaviest weighs 1, so that equal weights give to the last digit what none would. What never ran took no time.
+const totalsText = `with results as (
+  select score, duration_ms, coalesce(weight, 1) / max(coalesce(weight, 1)) over () as w
+  from executor.evaluation_results where evaluation_id = $1),
+sums as (
+  select count(*)::int as count, sum(w) as weight, sum(w * w) as squares, sum(w * score) / sum(w) as mean, min(w) = 1 as is_even,
+    stddev_samp(score) as deviation, bool_and(score in (0, 1)) as is_binary,
+    percentile_cont(0.5) within group (order by duration_ms) filter (where duration_ms > 0) as p50,
+    percentile_cont(0.95) within group (order by duration_ms) filter (where duration_ms > 0) as p95
+  from results)
+select count, mean, weight * weight / squares as effective_count, is_binary, p50, p95,
+  case when is_even then deviation
+    else sqrt((select sum(w * (score - mean) * (score - mean)) from results) / (weight - squares / weight)) end as deviation
+from sums`;
 
 const finishText = `update executor.evaluations set status = $3, figures = $4::jsonb, mean = coalesce($5, mean), error = $6::jsonb,
   end_time = now(), update_time = now(), lease_owner = null, lease_until = null
@@ -182,6 +194,7 @@ function recordOf(row: ResultRow): Record<string, unknown> {
     split: row.split,
     execution_id: row.executionId === '' ? null : row.executionId,
     score: row.score,
+    weight: row.weight,
     feedback: row.feedback,
     phase: row.phase,
     reason: row.reason,

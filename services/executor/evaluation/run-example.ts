@@ -76,7 +76,9 @@ function rowOf(example: DatasetExample, ending: OwnedEnding, scored: Scored, pha
     exampleId: example.id,
     split: example.split,
     executionId: ending.executionId,
-    score: scored.score,
+    // The database cannot square what is smaller.
+    score: scored.score < 1e-100 ? 0 : scored.score,
+    weight: example.weight,
     feedback: storable(scored.feedback),
     phase,
     reason: error?.reason ?? '',

@@ -35,6 +35,8 @@ export type StartInput = {
   readonly dataset: string;
   /** 0 means the newest. */
   readonly datasetVersion: number;
+  /** True for a part of something that began while the dataset was there. */
+  readonly isBegun?: true;
   /** Empty means all. */
   readonly splits: readonly Split[];
   readonly metric: Metric;
@@ -65,7 +67,7 @@ export async function startEvaluation(deps: StartDeps, input: StartInput, ctx: S
   const call = { program: program.id, options, labels: input.labels, metadata: undefined };
   const { lm } = await planCall(deps, call, ctx, true);
   const dataset = await deps.datasets.resolve(input.dataset, input.datasetVersion, ctx);
-  if (dataset.isDeleted) throw datasetNotFound(input.dataset);
+  if (dataset.isDeleted && !input.isBegun) throw datasetNotFound(input.dataset);
   const exampleCount = countOf(dataset, input.splits);
   await checkFit(deps, { metric, program, dataset, splits: input.splits, programLm: lm }, ctx);
   const { version: _, ...kept } = options;
@@ -106,6 +108,7 @@ function checkInput({ id, version, datasetVersion, concurrency, labels, options 
   if (options.shadow !== undefined)
     throw invalidField('execution_options.shadow', 'an evaluation has no shadows', 'NOT_TAKEN');
   labelsText(labels);
+  if ('evaluation' in labels) throw invalidField('labels.evaluation', 'is set by the service');
 }
 
 async function find({ evaluationStore }: StartDeps, id: string): Promise<Evaluation | undefined> {
@@ -142,7 +145,8 @@ function countOf({ slug, version, exampleCount, splitCounts }: DatasetVersion, s
   throw invalidField(field, `version ${version} of \`${slug}\` has no examples${where}`, 'EMPTY');
 }
 
-function datasetNotFound(name: string): AppError {
+/** There is no such dataset for callers. */
+export function datasetNotFound(name: string): AppError {
   const shown = name.slice(0, 100).toWellFormed();
   return new AppError('DATASET_NOT_FOUND', `There is no dataset \`${shown}\``, { metadata: { resource: shown } });
 }

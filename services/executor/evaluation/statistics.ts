@@ -1,7 +1,35 @@
 /** The lower and upper end of an interval. */
 export type Interval = { readonly low: number; readonly high: number };
 
-/** The value that Student's t with `freedom` degrees of freedom passes with a probability of 2.5 %; to nine digits. */
+/** What values come to, each as much as it weighs. */
+export type Spread = {
+  readonly mean: number;
+  /** The sample's standard deviation; 0 for a single value. */
+  readonly deviation: number;
+  /** How many values of equal weight tell as much: the square of the weights' sum by the sum of their squares (Kish). */
+  readonly effectiveCount: number;
+};
+
+/** The spread of values by their weights, which are above 0; equal weights give what none would, to the last digit. */
+export function weightedSpread(values: readonly number[], weights: readonly number[]): Spread {
+  if (values.length === 0) return { mean: 0, deviation: 0, effectiveCount: 0 };
+  const scaled = relativeWeights(weights);
+  const sumOf = (term: (at: number) => number): number => values.reduce((sum, _, at) => sum + term(at), 0);
+  const weight = sumOf((at) => scaled[at]!);
+  const squares = sumOf((at) => scaled[at]! ** 2);
+  const mean = sumOf((at) => scaled[at]! * values[at]!) / weight;
+  const freedom = weight - squares / weight;
+  const deviation = freedom > 0 ? Math.sqrt(sumOf((at) => scaled[at]! * (values[at]! - mean) ** 2) / freedom) : 0;
+  return { mean, deviation, effectiveCount: (weight * weight) / squares };
+}
+
+/** Weights beside the heaviest one, which is 1. */
+export function relativeWeights(weights: readonly number[]): number[] {
+  const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0);
+  return weights.map((weight) => weight / heaviest);
+}
+
+/** The value that Student's t with `freedom` degrees of freedom, from 1 on, passes with a probability of 2.5 %; to nine digits. */
 export function studentT975(freedom: number): number {
   let low = 0;
   let high = 13;
@@ -14,7 +42,7 @@ export function studentT975(freedom: number): number {
   return (low + high) / 2;
 }
 
-/** The 95 % interval of a mean by Student's t; a single value tells nothing. */
+/** The 95 % interval of a mean by Student's t, also for a part of a value; fewer than two values tell nothing. */
 export function studentInterval(mean: number, deviation: number, count: number): Interval {
   if (count < 2) return { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
   const reach = (studentT975(count - 1) * deviation) / Math.sqrt(count);
@@ -23,7 +51,7 @@ export function studentInterval(mean: number, deviation: number, count: number):
 
 const z975 = 1.959963984540054;
 
-/** Wilson's 95 % interval of a share: also where all are right, or none. */
+/** Wilson's 95 % interval of a share, also for a part of a value: also where all are right, or none. */
 export function wilsonInterval(share: number, count: number): Interval {
   const z2 = z975 * z975;
   const scale = 1 + z2 / count;

@@ -95,6 +95,7 @@ export function createEvaluationStore(database: Database): EvaluationStore {
       const rows = await database.query<PairRow>('evaluation_pairs', pairsText, [a, b]);
       return rows.map((row) => ({
         exampleId: row.example_id,
+        weight: row.weight,
         a: row.score_a === null ? undefined : compared(row.score_a, row.execution_a, row.position),
         b: row.score_b === null ? undefined : compared(row.score_b, row.execution_b, row.position),
       }));
@@ -182,7 +183,7 @@ function resultsText({ order, descending, condition, values }: ResultQuery, hasP
     ? 'x.inputs::text as inputs, x.outputs::text as outputs'
     : 'null as inputs, null as outputs';
   return `with page as (
-    select r.position::float8 as position, r.example_id, r.split, r.execution_id::text, r.score, r.feedback, r.phase, r.reason, r.message, r.duration_ms,
+    select r.position::float8 as position, r.example_id, r.split, r.execution_id::text, r.score, coalesce(r.weight, 1) as weight, r.feedback, r.phase, r.reason, r.message, r.duration_ms,
       r.tokens_in::float8 as tokens_in, r.tokens_out::float8 as tokens_out, r.cost, r.metric_tokens::float8 as metric_tokens, r.metric_cost,
       ${payloads}
     from executor.evaluation_results r ${hasPayloads ? 'left join executor.executions x on x.id = r.execution_id' : ''}
@@ -205,6 +206,7 @@ function resultOf(row: Row): FullResult {
     split: row.split as Split,
     executionId: maybe<string>('execution_id') ?? '',
     score: row.score as number,
+    weight: row.weight as number,
     feedback: row.feedback as string,
     phase: row.phase as ResultRow['phase'],
     reason: row.reason as string,
@@ -223,6 +225,7 @@ function resultOf(row: Row): FullResult {
 type PairRow = {
   example_id: string;
   position: number;
+  weight: number;
   score_a: number | null;
   execution_a: string | null;
   score_b: number | null;
@@ -230,6 +233,7 @@ type PairRow = {
 };
 
 const pairsText = `select coalesce(a.example_id, b.example_id) as example_id, coalesce(a.position, b.position)::float8 as position,
+  coalesce(a.weight, b.weight, 1) as weight,
   a.score as score_a, a.execution_id::text as execution_a, b.score as score_b, b.execution_id::text as execution_b
 from (select * from executor.evaluation_results where evaluation_id = $1) a
 full join (select * from executor.evaluation_results where evaluation_id = $2) b on a.position = b.position

@@ -1,11 +1,13 @@
 import { type Interval, studentInterval, wilsonInterval } from './statistics.ts';
 
-/** What all scores of an evaluation come to in the database. */
+/** What all scores of an evaluation come to in the database, each by its weight. */
 export type Totals = {
   readonly count: number;
   readonly mean: number;
   /** The sample's standard deviation; 0 for a single score. */
   readonly deviation: number;
+  /** How many of equal weight tell as much; see `weightedSpread`. */
+  readonly effectiveCount: number;
   /** True if every score is 0 or 1. */
   readonly isBinary: boolean;
   readonly latencyP50Ms: number | undefined;
@@ -18,6 +20,8 @@ export type Figures = {
   readonly ci_high: number;
   readonly ci_method: 'wilson' | 't';
   readonly standard_deviation: number;
+  /** Absent from evaluations that ended before weights counted. */
+  readonly effective_count?: number;
   readonly latency_p50_ms?: number;
   readonly latency_p95_ms?: number;
 };
@@ -27,14 +31,17 @@ export type Figures = {
  * all are right, else by Student's t, cut to 0..1. Undefined without results.
  */
 export function summarize(totals: Totals): Figures | undefined {
-  const { count, mean, deviation, isBinary, latencyP50Ms, latencyP95Ms } = totals;
+  const { count, mean, deviation, effectiveCount, isBinary, latencyP50Ms, latencyP95Ms } = totals;
   if (count === 0) return undefined;
-  const { low, high }: Interval = isBinary ? wilsonInterval(mean, count) : studentInterval(mean, deviation, count);
+  const { low, high }: Interval = isBinary
+    ? wilsonInterval(mean, effectiveCount)
+    : studentInterval(mean, deviation, effectiveCount);
   return {
     ci_low: Math.max(0, low),
     ci_high: Math.min(1, high),
     ci_method: isBinary ? 'wilson' : 't',
     standard_deviation: deviation,
+    effective_count: effectiveCount,
     ...(latencyP50Ms === undefined ? {} : { latency_p50_ms: latencyP50Ms }),
     ...(latencyP95Ms === undefined ? {} : { latency_p95_ms: latencyP95Ms }),
   };

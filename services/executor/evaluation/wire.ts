@@ -12,7 +12,8 @@ import {
 import type { EvaluateProgramRequest } from '@signet/proto/gen/signet/v1/evaluation_service.ts';
 import type { Split } from '../dataset/datasets.grpc.ts';
 import type { ExecutionStatus } from '../execution/execution.ts';
-import { fromOptions, type PayloadKind, toPayload, toWireError, toWireOptions } from '../execution/wire.ts';
+import { fromOptions, toWireOptions } from '../execution/options-wire.ts';
+import { type PayloadKind, toPayload, toWireError } from '../execution/wire.ts';
 import { fromWireMetric, toWireMetric } from '../metric/wire.ts';
 import type { Change, Comparison } from './compare-evaluations.ts';
 import type { Evaluation, FullResult } from './evaluation.ts';
@@ -97,6 +98,7 @@ function summaryOf(evaluation: Evaluation): EvaluationSummary | undefined {
     latencyP95Ms: figures?.latency_p95_ms,
     metricCost: evaluation.metricCost,
     metricTokens: BigInt(evaluation.metricTokens),
+    effectiveCount: figures?.effective_count,
   };
 }
 
@@ -116,6 +118,7 @@ export function toWireResult(result: FullResult, kind: PayloadKind): EvaluationR
     cost: result.cost,
     inputs: inputsJson === undefined ? undefined : toPayload(inputsJson, kind),
     outputs: outputsJson === undefined ? undefined : toPayload(outputsJson, kind),
+    weight: result.weight,
   };
 }
 

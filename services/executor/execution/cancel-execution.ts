@@ -14,8 +14,9 @@ export type CancelDeps = WaitDeps & { readonly leases: LeaseStore; readonly audi
 const settleMs = 4_000;
 
 /**
- * Ends an execution early, whichever process runs it, and gives it as it stands then: CANCELLED, or RUNNING if its engine takes longer
- * than 4 s to let go. One that has ended already is given as it is. Fails with EXECUTION_NOT_FOUND.
+ * Ends an execution early, whichever process runs it, and gives it as it stands then: CANCELLED, or PENDING or RUNNING if that takes
+ * longer than 4 s, because its engine does not let go or it is undone first. One that has ended already is given as it is. Fails with
+ * EXECUTION_NOT_FOUND.
  */
 export async function cancelExecution(deps: CancelDeps, id: string, ctx: CallContext): Promise<Execution> {
   if (!isId(id)) throw executionNotFound(id);
@@ -24,6 +25,8 @@ export async function cancelExecution(deps: CancelDeps, id: string, ctx: CallCon
     // Its first row may still be on its way.
     await live.record.stored().catch(() => undefined);
     await deps.audit.noteCancel(id, ctx);
+    // Should this process be lost before the end is written, whoever goes on knows of it.
+    await deps.leases.cancel(id, cancelledFault);
     live.abort(cancelled());
   } else {
     await deps.audit.noteCancel(id, ctx);

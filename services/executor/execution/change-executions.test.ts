@@ -2,6 +2,7 @@ import { newId } from '@signet/kit/id.ts';
 import { eventually } from '@signet/kit/testing/eventually.ts';
 import { ExecutionStatus as status } from '@signet/proto/gen/signet/v1/execution.ts';
 import { ExecutionServiceService as service } from '@signet/proto/gen/signet/v1/execution_service.ts';
+import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import {
   callerContext,
@@ -64,6 +65,36 @@ describe('CancelExecution', () => {
       [id, newId()],
     );
     expect(await cancel(test, id)).toMatchObject({ status: status.EXECUTION_STATUS_CANCELLED });
+  });
+});
+
+describe('CancelExecution of what is just being claimed', () => {
+  it('reaches whoever claims it', async () => {
+    const id = newId();
+    await test.sql.query(
+      `insert into executor.executions (id, program_id, slug, version, engine, detached, inputs, executed_at, status)
+       values ($1, $2, 'x', 1, 'mock', false, '{}', now(), 'pending')`,
+      [id, newId()],
+    );
+    const claimer = new pg.Client(test.databaseUrl);
+    await claimer.connect();
+    await claimer.query('begin');
+    await claimer.query(
+      `update executor.executions set status = 'running', lease_until = now() + interval '1 minute' where id = $1`,
+      [id],
+    );
+    const answer = cancel(test, id);
+    await eventually(async () => {
+      const { rows } = await test.sql.query(
+        `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      expect(rows).toHaveLength(1);
+    });
+    await claimer.query('commit');
+    await claimer.end();
+    expect(await answer).toMatchObject({ status: status.EXECUTION_STATUS_RUNNING });
+    const { rows } = await test.sql.query('select cancel_requested from executor.executions where id = $1', [id]);
+    expect(rows).toEqual([{ cancel_requested: true }]);
   });
 });
 

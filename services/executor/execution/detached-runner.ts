@@ -9,13 +9,15 @@ import { type PlanDeps, planClaimed } from '../runtime/plan-call.ts';
 import { deadlineExceeded } from '../runtime/run-engine.ts';
 import { type RunDeps, startExecutionSpan } from '../runtime/run-execution.ts';
 import { runPatiently } from '../runtime/run-patiently.ts';
-import type { EndRow } from './execution.ts';
+import { type EndRow, workerLossMax } from './execution.ts';
 import { faultOf } from './fault.ts';
-import type { Claim, LeaseStore } from './lease.postgres.ts';
+import { cancelled } from './housekeeper.ts';
+import { type Claim, type LeaseStore, lostFault } from './lease.postgres.ts';
 import { LiveExecution, type LiveExecutions } from './live.ts';
 import type { Recorder } from './recorder.ts';
 
 const pollMs = 1_000;
+const timeoutDefaultMs = 900_000;
 
 /** What running detached executions needs. */
 export type RunnerDeps = PlanDeps &
@@ -149,13 +151,20 @@ export class DetachedRunner {
     const { deps } = this;
     const sinceMs = deps.clock.steadyMs();
     const parent = contextFromTraceparent(claim.traceparent);
+    const verdict = verdictOf(claim);
     let plan: Awaited<ReturnType<typeof planClaimed>>;
     try {
+      if (verdict !== undefined && !owesUndo(claim)) throw verdict;
       plan = await this.planWhenPossible(claim, live, parent);
     } catch (error) {
-      await live.record.finish(refusal(claim, live, live.abortReason ?? error));
+      if (owesUndo(claim) && !live.record.isLost) {
+        const { reason } = normalizeError(error);
+        deps.log.warn({ execution_id: claim.id, reason }, 'a run that had begun ends without being undone');
+      }
+      await live.record.finish(refusal(claim, live, verdict ?? live.abortReason ?? error));
       return;
     }
+    if (verdict !== undefined) live.abort(verdict);
     const asked = traceApi.getSpanContext(parent);
     const { span, context } = startExecutionSpan(deps, plan, claim.id, parent, asked && [{ context: asked }]);
     await runPatiently(deps, {
@@ -176,21 +185,33 @@ export class DetachedRunner {
     });
   }
 
-  /** The registry, or its database, may be away for a while; what was accepted waits for it. */
+  /** The registry, or its database, may be away for a while; what was accepted waits for it, and what may be to be undone whatever became of it. */
   private async planWhenPossible(claim: Claim, live: LiveExecution, trace: ReturnType<typeof contextFromTraceparent>) {
     const { deps } = this;
-    const latestMs = deps.clock.now().getTime() + Math.max((claim.options.timeout_ms ?? 900_000) - claim.ageMs, 0);
+    const leftMs = Math.max((claim.options.timeout_ms ?? timeoutDefaultMs) - claim.ageMs, 0);
+    const latestMs = deps.clock.now().getTime() + (owesUndo(claim) ? Math.max(leftMs, timeoutDefaultMs) : leftMs);
+    const signal = owesUndo(claim) ? new AbortController().signal : live.signal;
     for (;;) {
       try {
-        return await planClaimed(deps, claim, { signal: live.signal, deadlineMs: latestMs, trace });
+        return await planClaimed(deps, claim, { signal, deadlineMs: latestMs, trace });
       } catch (error) {
         const { reason } = normalizeError(error);
-        if (!isRegistryAway(reason) || live.abortReason !== undefined) throw error;
+        if (!isRegistryAway(reason) || signal.aborted || live.record.isLost) throw error;
         if (deps.clock.now().getTime() >= latestMs) throw deadlineExceeded();
-        await deps.live.news(claim.id, 500, live.signal);
+        await deps.live.news(claim.id, 500, signal);
       }
     }
   }
+}
+
+/** Why a claimed execution is not run any more but for what is to be undone; undefined for one that is. */
+function verdictOf({ cancelRequested, workerLosses }: Claim): AppError | undefined {
+  if (cancelRequested) return cancelled();
+  return workerLosses >= workerLossMax ? new AppError('WORKER_LOST', lostFault.message) : undefined;
+}
+
+function owesUndo({ options, attempts }: Claim): boolean {
+  return options.undoable === true && attempts > 1;
 }
 
 function refusal(claim: Claim, live: LiveExecution, error: unknown): EndRow {

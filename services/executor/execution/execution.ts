@@ -46,6 +46,10 @@ export type RunOptions = {
   readonly kwargs?: Readonly<Record<string, unknown>>;
   /** Of a step without a program: true if its argument is no object and stands under `input`. */
   readonly wrapped?: boolean;
+  /** Of a run of a pipeline: true if some of its steps can be undone. Never asked for. */
+  readonly undoable?: boolean;
+  /** Of a step: true if it undoes others, so that no cancel of its run reaches it. Never asked for. */
+  readonly undoes?: boolean;
 };
 
 /** Stands where an execution of a program has that program's id: a step that is a function or a Python name belongs to none. */
@@ -163,6 +167,9 @@ export const heartbeatMs = 3_000;
 
 /** How often an execution may lose the process that runs it before it fails with WORKER_LOST. */
 export const workerLossMax = 3;
+
+/** How often a run of which something is to be undone may lose the process that runs it, and then those that undo it, in all. */
+export const undoLossMax = 2 * workerLossMax;
 
 /** The counters of a program. */
 export type Counters = { readonly executionCount: bigint; readonly lastExecutedAt: Date | undefined };

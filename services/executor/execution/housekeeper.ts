@@ -6,8 +6,7 @@ import { heartbeatMs, leaseMs } from './execution.ts';
 import type { IdempotencyStore } from './idempotency.postgres.ts';
 import type { LeaseStore } from './lease.postgres.ts';
 import type { LiveExecutions } from './live.ts';
-import type { RetentionStore } from './retention.postgres.ts';
-import { forgetOldExecutions } from './retention.ts';
+import { forgetOld, type Retention } from './retention.ts';
 
 /** What keeping house needs. */
 export type HousekeeperDeps = {
@@ -15,9 +14,8 @@ export type HousekeeperDeps = {
   readonly idempotency: IdempotencyStore;
   /** Keeps answers; what has expired is to be forgotten. */
   readonly cache: { sweep(): Promise<void> };
-  readonly retention: RetentionStore;
-  /** How long executions are kept after their end; undefined means for ever. */
-  readonly retentionMs: number | undefined;
+  /** What is forgotten in time. */
+  readonly retentions: readonly Retention[];
   readonly live: LiveExecutions;
   readonly clock: Clock;
   readonly log: Logger;
@@ -32,9 +30,9 @@ export class Housekeeper {
   private timer: NodeJS.Timeout | undefined;
   private turn: Promise<void> | undefined;
   private sweep: Promise<void> | undefined;
-  private isClosing = false;
+  private readonly closing = new AbortController();
   private lastRenewalMs = Number.NEGATIVE_INFINITY;
-  private lastSweepMs = 0;
+  private lastSweepMs = Number.NEGATIVE_INFINITY;
   private isHealthy = true;
 
   constructor(deps: HousekeeperDeps) {
@@ -49,7 +47,7 @@ export class Housekeeper {
   /** Stops; resolves when nothing of it is under way. */
   async close(): Promise<void> {
     clearInterval(this.timer);
-    this.isClosing = true;
+    this.closing.abort();
     await this.turn;
     await this.sweep;
   }
@@ -86,10 +84,13 @@ export class Housekeeper {
   // Beside the turns: leases must be renewed while thousands of rows go.
   private async forgetOld(): Promise<void> {
     try {
-      const forgotten = await forgetOldExecutions(this.deps, () => this.isClosing);
-      if (forgotten > 0) this.deps.log.info({ forgotten }, 'forgot executions that ended long ago');
+      const forgotten = await forgetOld(this.deps.retentions, this.closing.signal);
+      if (Object.keys(forgotten).length > 0) this.deps.log.info({ forgotten }, 'forgot what is not kept any longer');
     } catch (error) {
-      this.deps.log.warn({ reason: normalizeError(error).reason, err: error }, 'could not forget old executions');
+      this.deps.log.warn(
+        { reason: normalizeError(error).reason, err: error },
+        'could not forget what is not kept any longer',
+      );
     } finally {
       this.sweep = undefined;
     }

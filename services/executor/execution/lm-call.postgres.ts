@@ -6,10 +6,8 @@ import type { LmCallRow } from './lm-calls.ts';
 /** An answer that an earlier run of an execution was given. */
 export type RecordedAnswer = { readonly requestHash: string; readonly completion: LmCompletion };
 
-/** Keeps calls of language models one by one, for executions that may have to begin anew. */
+/** Reads calls of language models that were kept for executions that may have to begin anew. */
 export type LmCallStore = {
-  /** Writes one call while the execution is held under this lease; gives back whether it was. */
-  write(call: LmCallRow, leaseToken: number): Promise<boolean>;
   /** All that an execution was answered, in order, and the number of its last call; 0 if there was none. */
   read(executionId: string): Promise<{ readonly answers: readonly RecordedAnswer[]; readonly last: number }>;
 };
@@ -17,10 +15,6 @@ export type LmCallStore = {
 /** Makes the store. */
 export function createLmCallStore(database: Database): LmCallStore {
   return {
-    async write(call, leaseToken) {
-      const values = [...callColumns.map(({ cell }) => cell(call)), call.reply ?? null, leaseToken];
-      return (await database.query('lm_call_write', writeText, values)).length > 0;
-    },
     async read(executionId) {
       const rows = await database.query<AnswerRow>('lm_calls_read', readText, [executionId]);
       const answers = rows.flatMap((row) => (row.reply === null ? [] : [answerOf(row, row.reply)]));
@@ -74,18 +68,26 @@ const names = callColumns.map(({ name }) => name).join(', ');
 
 /** Writes calls out of an unnested `alias`. */
 export function insertCalls(unnested: string, alias: string): string {
-  const cells = callColumns.map(({ name, type }) =>
-    type === 'text' ? `${alias}.${name}` : `${alias}.${name}::${type}`,
-  );
-  return `insert into executor.lm_calls (${names}) select ${cells.join(', ')} from ${unnested} on conflict do nothing`;
+  return `insert into executor.lm_calls (${names}) select ${cellsOf(alias)} from ${unnested} on conflict do nothing`;
 }
 
-const parameters = callColumns.map(({ type }, at) => `$${at + 1}::text::${type}`).join(', ');
-// Postgres keeps no U+0000 in a text; `reply` leaves such an answer out, and it is asked for again.
-const writeText = `insert into executor.lm_calls (${names}, reply)
-  select ${parameters}, $${callColumns.length + 1}::text
-  where exists (select from executor.executions where id = $1::text::uuid and lease_token = $${callColumns.length + 2}::int)
-  on conflict do nothing returning seq`;
+/**
+ * Writes calls with their replies out of an unnested `alias` which also has a `token`: only while that is still the lease's of the
+ * execution. `withRows` says that rows are `put` in the same statement.
+ */
+export function insertKeptCalls(unnested: string, alias: string, withRows: boolean): string {
+  const isHeld = (table: string): string =>
+    `exists (select from ${table} h where h.id = ${alias}.execution_id::uuid and h.lease_token = ${alias}.token::int)`;
+  const held = [...(withRows ? [isHeld('put')] : []), isHeld('executor.executions')].join(' or ');
+  return `insert into executor.lm_calls (${names}, reply) select ${cellsOf(alias)}, ${alias}.reply from ${unnested}
+    where ${held} on conflict do nothing returning execution_id`;
+}
+
+function cellsOf(alias: string): string {
+  return callColumns
+    .map(({ name, type }) => (type === 'text' ? `${alias}.${name}` : `${alias}.${name}::${type}`))
+    .join(', ');
+}
 
 const readText = `select seq, encode(request_hash, 'hex') as hash, reply, finish_reason, tokens_in::text, tokens_out::text
   from executor.lm_calls where execution_id = $1::uuid order by seq`;

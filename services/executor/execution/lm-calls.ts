@@ -1,6 +1,7 @@
 import type { Logger } from '@signet/kit/log/logger.ts';
 import type { LmCallRecord, LmCalls, LmCompletion, LmTaken, Recalled } from '../lm/language-model.ts';
 import type { LmCallStore, RecordedAnswer } from './lm-call.postgres.ts';
+import type { Keeping, PendingAnswers } from './pending-answers.ts';
 
 // A program that asks more often still has all of it in its figures.
 const rowsMax = 1_000;
@@ -30,18 +31,14 @@ export type LmFigures = LmTaken & {
 /** What keeping calls needs. */
 export type LmCallDeps = { readonly lmCallStore: LmCallStore; readonly log: Logger };
 
-/** Of which execution they are; with a lease token each is written before its answer is passed on. */
+/** Of which execution they are. */
 export type LmCallOwner = {
   readonly executionId: string;
   readonly run: number;
-  readonly leaseToken: number | undefined;
-  /** Resolves when its row is written; absent if that is so already. */
-  readonly stored?: () => Promise<void>;
-  /**
-   * What is being kept, of this execution and of those that it shares this with. Given, an answer is passed on at once, and no model is
-   * asked anything before all of it is kept.
-   */
-  readonly keeping?: Set<Promise<void>> | undefined;
+  /** Writes a call. Given, each is written before its answer is passed on. */
+  readonly keep?: (call: LmCallRow) => Keeping;
+  /** Given, an answer is passed on at once, and no model is asked anything before all of these are safe. */
+  readonly pending?: PendingAnswers | undefined;
 };
 
 /**
@@ -134,31 +131,27 @@ export class ExecutionLmCalls implements LmCalls {
 
   #take(call: LmCallRecord): Promise<void> | undefined {
     this.#count(call);
-    const { executionId, run, leaseToken } = this.#owner;
+    const { executionId, run, keep, pending } = this.#owner;
     const { provider: _, messages: __, text, requestHash, ...rest } = call;
     this.#last += 1;
     const row = { ...rest, executionId, run, seq: this.#last, requestHash: requestHash.toString('hex') };
-    if (leaseToken === undefined) {
+    if (keep === undefined) {
       if (this.#rows.length < rowsMax) this.#rows.push(row);
       return undefined;
     }
     // Postgres keeps no U+0000 in a text: such an answer is asked for again.
-    if (text === undefined || text.includes('\0')) return this.#write(row, leaseToken);
+    if (text === undefined || text.includes('\0')) return keep(row).kept;
     const { promptTokens, completionTokens, finishReason } = call;
     const completion = { text, streamed: false, promptTokens, completionTokens, finishReason };
     this.#present.push({ requestHash: row.requestHash, completion });
-    const kept = this.#write({ ...row, reply: text }, leaseToken);
-    const { keeping } = this.#owner;
-    if (keeping === undefined) return kept;
-    keeping.add(kept);
-    void kept.then(() => keeping.delete(kept));
+    const keeping = keep({ ...row, reply: text });
+    if (pending === undefined) return keeping.kept;
+    pending.add(keeping);
     return undefined;
   }
 
   #mayAsk(): Promise<undefined> | undefined {
-    const { keeping } = this.#owner;
-    if (keeping === undefined || keeping.size === 0) return undefined;
-    return Promise.all(keeping).then(() => undefined);
+    return this.#owner.pending?.ready()?.then(() => undefined);
   }
 
   #count(call: LmCallRecord): void {
@@ -171,26 +164,6 @@ export class ExecutionLmCalls implements LmCalls {
     if (call.reason !== '') return;
     sum.model = call.model;
     sum.slug = call.slug;
-  }
-
-  // The answer is paid: better that the record has a hole than that the answer is lost.
-  async #write(row: LmCallRow, leaseToken: number): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        await this.#owner.stored?.();
-        await this.#deps.lmCallStore.write(row, leaseToken);
-        return;
-      } catch (error) {
-        if (tries >= triesMax) {
-          this.#deps.log.warn(
-            { err: error, execution_id: row.executionId },
-            'could not keep a call of a language model',
-          );
-          return;
-        }
-        await pause(tries);
-      }
-    }
   }
 }
 

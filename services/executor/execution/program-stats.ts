@@ -20,7 +20,7 @@ export async function getProgramStats(
 
 /**
  * All executions of a program, or of one of its versions (0 means all), in figures, read afresh. The total counts executions in any state, so while some run it is more than
- * successes and failures together. Fails with PROGRAM_NOT_FOUND.
+ * successes and failures together. Fails with PROGRAM_NOT_FOUND and VERSION_NOT_FOUND.
  */
 export async function getProgramStatistics(
   deps: StatsDeps,
@@ -29,5 +29,6 @@ export async function getProgramStatistics(
 ): Promise<Statistics> {
   if (version < 0) throw invalidField('version', 'must not be negative', 'NEGATIVE');
   const served = await deps.catalog.readAfresh(program, ctx);
+  if (version > 0) await deps.catalog.resolve(served.id, version, ctx);
   return deps.store.statistics(served.id, version);
 }

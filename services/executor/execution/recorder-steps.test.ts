@@ -95,7 +95,7 @@ describe('steps', () => {
     const stored = record.stored();
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     own.step(stepOf(record.id, 3));
-    own.hurry();
+    own.hurry('soon');
     await stored;
     await own.drain();
     expect(await kept(record.id)).toEqual([3]);

@@ -3,7 +3,7 @@ import { isConflict, isConnectionLoss } from '../db/database-error.ts';
 import type { Database } from '../db/pool.ts';
 import { type Cell, encodeTextArray } from '../db/text-array.ts';
 import { type EndRow, isLeftToOthers, leaseMs, type StartRow, type StepRow } from './execution.ts';
-import { callColumns, insertCalls } from './lm-call.postgres.ts';
+import { callColumns, insertCalls, insertKeptCalls } from './lm-call.postgres.ts';
 import type { LmCallRow } from './lm-calls.ts';
 import { insertSteps, stepColumns, stepValues, writeSteps } from './step.postgres.ts';
 
@@ -19,10 +19,15 @@ export type RowEnd = {
   readonly isQuiet?: boolean;
 };
 
+/** A call of a language model, and the lease under which it was made. */
+export type KeptCall = { readonly call: LmCallRow; readonly token: number };
+
 /** Rows of many executions that are written together. */
 export type Batch = {
   readonly rows: readonly NewRow[];
   readonly ends: readonly RowEnd[];
+  /** Calls that are written only while the execution is held under this lease. */
+  readonly calls: readonly KeptCall[];
   /** Steps of these executions that are not known to be kept yet. */
   readonly steps: readonly StepRow[];
 };
@@ -32,8 +37,8 @@ export type RowState = { readonly status: string; readonly endToken: number | un
 
 /** Writes what recorders gather. */
 export type RecorderStore = {
-  /** Writes a batch in one transaction, with the log of ends and the counters; gives the ids that were written. */
-  flush(batch: Batch): Promise<ReadonlySet<string>>;
+  /** Writes a batch in one transaction, with the log of ends and the counters; gives the ids of executions of which all was written. `onSent`: see Database. */
+  flush(batch: Batch, onSent?: () => void): Promise<ReadonlySet<string>>;
   /** Reads how rows stand. */
   inspect(ids: readonly string[]): Promise<ReadonlyMap<string, RowState>>;
   writeSteps(steps: readonly StepRow[]): Promise<void>;
@@ -48,19 +53,25 @@ export function createRecorderStore(database: Database, owner: string): Recorder
   return {
     isConnectionLoss,
     isConflict,
-    async flush({ rows, ends, steps }) {
+    async flush({ rows, ends, calls: kept, steps }, onSent) {
       const calls = callsOf(rows, ends);
-      const withCalls = calls.length > 0 ? '_calls' : '';
+      const withCalls = `${calls.length > 0 ? '_calls' : ''}${kept.length > 0 ? '_kept' : ''}`;
       const withSteps = steps.length > 0 ? '_steps' : '';
       const name = `record_${rows.length > 0 ? 'rows' : ''}_${ends.length > 0 ? 'ends' : ''}${withCalls}${withSteps}`;
       const values: Buffer[] = [];
       if (rows.length > 0) for (const column of rowColumns) values.push(columnOf(rows, column, owner));
       if (ends.length > 0) for (const column of endColumns) values.push(columnOf(ends, column));
       if (calls.length > 0) for (const column of callColumns) values.push(columnOf(calls, column));
+      if (kept.length > 0) for (const column of keptColumns) values.push(columnOf(kept, column));
       if (steps.length > 0) values.push(...stepValues(steps));
-      const text = statementOf(name, { rows, ends, calls, steps });
-      const written = await database.queryRaw<{ id: string }>(name, text, values);
-      return new Set(written.map(({ id }) => id));
+      const text = statementOf(name, { rows, ends, calls, kept, steps });
+      const written = await database.queryRaw<{ id: string; what: string }>(name, text, values, onSent);
+      const whole = written.flatMap(({ id, what }) => (what === 'call' ? [] : [id]));
+      if (kept.length === 0) return new Set(whole);
+      // A call says something of its execution only where nothing else of it was to be written.
+      const others = new Set([...rows.map(({ start }) => start.id), ...ends.map(({ id }) => id)]);
+      const alone = written.flatMap(({ id, what }) => (what === 'call' && !others.has(id) ? [id] : []));
+      return new Set([...whole, ...alone]);
     },
     async inspect(ids) {
       const rows = await database.queryRaw<{
@@ -144,6 +155,12 @@ const endColumns: readonly Column<RowEnd>[] = [
   { name: 'quiet', cell: ({ isQuiet }) => (isQuiet ? 't' : 'f') },
 ];
 
+const keptColumns: readonly Column<KeptCall>[] = [
+  ...callColumns.map(({ name, cell }) => ({ name, cell: ({ call }: KeptCall) => cell(call) })),
+  { name: 'reply', cell: ({ call }) => call.reply ?? null },
+  { name: 'token', cell: ({ token }) => String(token) },
+];
+
 function columnOf<T>(rows: readonly T[], column: Column<T>, owner = ''): Buffer {
   return encodeTextArray(rows.map((row) => column.cell(row, owner)));
 }
@@ -200,10 +217,11 @@ type Parts = {
   readonly rows: readonly unknown[];
   readonly ends: readonly unknown[];
   readonly calls: readonly unknown[];
+  readonly kept: readonly unknown[];
   readonly steps: readonly unknown[];
 };
 
-function statementOf(name: string, { rows, ends, calls, steps }: Parts): string {
+function statementOf(name: string, { rows, ends, calls, kept, steps }: Parts): string {
   const known = statements.get(name);
   if (known !== undefined) return known;
   const parts: string[] = [];
@@ -213,14 +231,14 @@ function statementOf(name: string, { rows, ends, calls, steps }: Parts): string 
     parts.push(putRows(unnest('r', rowColumns, 0)));
     finals.push(`select id, program_id, status, lease_token from put where status in ${ended}`);
     results.push(
-      `select id::text as id, case when status = 'pending' then pg_notify('${channel}', 'work')::text end from put`,
+      `select id::text as id, 'row' as what, case when status = 'pending' then pg_notify('${channel}', 'work')::text end from put`,
     );
   }
   if (ends.length > 0) {
     parts.push(endRows(unnest('e', endColumns, rows.length > 0 ? rowColumns.length : 0)));
     finals.push('select id, program_id, status, lease_token from ended');
     results.push(
-      `select id::text as id, case when told then pg_notify('${channel}', 'end ' || id)::text end from ended`,
+      `select id::text as id, 'end' as what, case when told then pg_notify('${channel}', 'end ' || id)::text end from ended`,
     );
   }
   let before = (rows.length > 0 ? rowColumns.length : 0) + (ends.length > 0 ? endColumns.length : 0);
@@ -228,10 +246,16 @@ function statementOf(name: string, { rows, ends, calls, steps }: Parts): string 
     parts.push(`called as (${insertCalls(unnest('c', callColumns, before), 'c')})`);
     before += callColumns.length;
   }
+  if (kept.length > 0) {
+    parts.push(`kept as (${insertKeptCalls(unnest('k', keptColumns, before), 'k', rows.length > 0)})`);
+    results.push(`select execution_id::text as id, 'call' as what, null::text from kept`);
+    before += keptColumns.length;
+  }
   if (steps.length > 0) {
     parts.push(`stepped as (${insertSteps(unnest('s', stepColumns, before), rows.length > 0)})`);
   }
-  const text = `with ${parts.join(',\n')},\nfinal as (${finals.join(' union all ')}),\n${settleEnds}\n${results.join('\nunion all\n')}`;
+  if (finals.length > 0) parts.push(`final as (${finals.join(' union all ')}),\n${settleEnds}`);
+  const text = `with ${parts.join(',\n')}\n${results.join('\nunion all\n')}`;
   statements.set(name, text);
   return text;
 }

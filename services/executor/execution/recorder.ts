@@ -3,8 +3,8 @@ import type { Clock } from '@signet/kit/clock.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
 import type { StartRow, StepRow } from './execution.ts';
-import { ExecutionRecord } from './execution-record.ts';
-import type { NewRow, RecorderStore, RowEnd } from './recorder.postgres.ts';
+import { ExecutionRecord, type Gathered, type Urgency } from './execution-record.ts';
+import type { RecorderStore } from './recorder.postgres.ts';
 import { StepQueue } from './step-queue.ts';
 
 const flightMax = 2;
@@ -47,9 +47,7 @@ export class Recorder {
   /** Queues the first row of an execution; it is written while the engine already runs, up to 10 ms later if it is `patient`. */
   begin(start: StartRow, patient = false): ExecutionRecord {
     const record = new ExecutionRecord(this, start, firstToken(start), 'queued', this.deps.clock.steadyMs());
-    this.queue.push(record);
-    if (patient) this.wait();
-    else this.hurry();
+    this.enqueue(record, patient ? 'patient' : 'soon');
     return record;
   }
 
@@ -66,28 +64,33 @@ export class Recorder {
 
   /** Resolves when nothing is left to write. */
   async drain(): Promise<void> {
-    if (this.queue.length > 0 || this.steps.length > 0) this.hurry();
+    if (this.queue.length > 0 || this.steps.length > 0) this.hurry('soon');
     while (this.queue.length > 0 || this.steps.length > 0 || this.flights > 0)
       await new Promise<void>((resolve) => this.idle.push(resolve));
   }
 
   /** Puts a record in line; for records only. */
-  enqueue(record: ExecutionRecord): void {
+  enqueue(record: ExecutionRecord, urgency: Urgency): void {
     this.queue.push(record);
-    this.hurry();
+    this.hurry(urgency);
   }
 
-  /** Has what stands in line written as soon as there is a flight; for records, when somebody waits. */
-  hurry(): void {
+  /** Has what stands in line written as soon as there is a flight; for whoever waits. */
+  hurry(urgency: Urgency): void {
+    if (urgency === 'patient') {
+      this.wait();
+      return;
+    }
     this.hurried = true;
-    this.plan();
+    if (urgency === 'now' && this.failures === 0) this.pump(true);
+    else this.plan();
   }
 
   private wait(): void {
     if (this.hurried || this.patience !== undefined) return;
     this.patience = setTimeout(() => {
       this.patience = undefined;
-      if (this.queue.length > 0 || this.steps.length > 0) this.hurry();
+      if (this.queue.length > 0 || this.steps.length > 0) this.hurry('soon');
     }, patienceMs);
   }
 
@@ -103,9 +106,9 @@ export class Recorder {
     else setTimeout(pump, delayMs);
   }
 
-  private pump(): void {
+  private pump(isUrgent = false): void {
     if (!this.hurried) return;
-    while (this.queue.length > 0 && this.mayFly()) {
+    while (this.queue.length > 0 && this.mayFly(isUrgent)) {
       const batch = this.take();
       this.flights++;
       void this.send(batch).finally(() => this.landed());
@@ -121,10 +124,10 @@ export class Recorder {
     void this.steps.follow(steps, this.deps.store.writeSteps(steps)).then(() => this.landed());
   }
 
-  private mayFly(): boolean {
+  private mayFly(isUrgent = false): boolean {
     if (this.flights >= flightMax) return false;
     const nowMs = this.deps.clock.steadyMs();
-    if (this.flights > 0 && this.queue.length < batchMax && nowMs - this.departedMs < aloneMs) {
+    if (!isUrgent && this.flights > 0 && this.queue.length < batchMax && nowMs - this.departedMs < aloneMs) {
       this.second ??= setTimeout(() => {
         this.second = undefined;
         this.pump();
@@ -154,14 +157,15 @@ export class Recorder {
   }
 
   private async send(records: readonly ExecutionRecord[]): Promise<void> {
-    const rows: NewRow[] = [];
-    const ends: RowEnd[] = [];
-    for (const record of records) record.depart(rows, ends);
     const steps = this.steps.takeWith(records);
+    const batch: Gathered = { rows: [], ends: [], calls: [], steps };
+    for (const record of records) record.depart(batch);
+    // Nobody else wants to know.
+    const onSent = batch.calls.length === 0 ? undefined : () => leaveAll(records);
     let open = records;
     this.flying.add(records);
     try {
-      const written = await this.deps.store.flush({ rows, ends, steps });
+      const written = await this.deps.store.flush(batch, onSent);
       this.failures = 0;
       // What has arrived stays so, even if the look at the others fails.
       open = records.filter(({ id }) => !written.has(id));
@@ -212,6 +216,11 @@ export class Recorder {
         else
           record.reject(new AppError('DATABASE_UNAVAILABLE', 'The database does not answer', { retryAfterMs: 1000 }));
       }
+    } else if (records.length === 1 && steps.length === 0 && records[0]!.bearsCalls) {
+      log.warn({ err: error, execution_id: records[0]!.id }, 'could not keep a call of a language model');
+      records[0]!.dropCalls();
+      records[0]!.comeBack(this.queue);
+      this.hurried = true;
     } else if (records.length === 1 && steps.length === 0) {
       log.error({ err: error, execution_id: records[0]!.id }, 'could not write an execution');
       records[0]!.reject(error);
@@ -234,4 +243,8 @@ export class Recorder {
 function firstToken(start: StartRow): number {
   if (start.isOwned) return randomInt(1, ownedTokenMax);
   return start.detached ? 0 : 1;
+}
+
+function leaveAll(records: readonly ExecutionRecord[]): void {
+  for (const record of records) record.leave();
 }

@@ -1,25 +1,45 @@
-import type { RetentionStore } from './retention.postgres.ts';
+import { pause } from '@signet/kit/pause.ts';
 
-/** What keeping executions for a bounded time needs. */
-export type RetentionDeps = { readonly retention: RetentionStore; readonly retentionMs: number | undefined };
+/** Something that ends and is forgotten in time. */
+export type Retention = {
+  /** What it is, for the log. */
+  readonly what: string;
+  /**
+   * Forgets a portion of about `limit` rows of what is old enough, from after an id on; `firstId` begins. Several processes may do so at once:
+   * each takes what no other holds.
+   */
+  forget(limit: number, afterId: string): Promise<Forgotten>;
+};
 
-const batchSize = 1_000;
-// Serving comes first: a sweep takes at most this many turns, the next one goes on.
-const batchMax = 200;
+/** What came of one portion. */
+export type Forgotten = {
+  readonly count: number;
+  /** After which id the next portion begins: what is kept is looked at once. Undefined if there is none. */
+  readonly next: string | undefined;
+};
+
+/** An id before all others. */
+export const firstId = '00000000-0000-0000-0000-000000000000';
+
+const portion = 1_000;
+// Serving comes first: a sweep takes at most this many turns with each, the next one goes on.
+const turnsMax = 200;
 const pauseMs = 50;
 
-/** Forgets executions older than the bound, batch by batch; gives back how many. Nothing is forgotten without a bound. */
-export async function forgetOldExecutions(
-  { retention, retentionMs }: RetentionDeps,
-  isStopping: () => boolean,
-): Promise<number> {
-  if (retentionMs === undefined) return 0;
-  let total = 0;
-  for (let batch = 0; batch < batchMax && !isStopping(); batch += 1) {
-    const count = await retention.forget(retentionMs, batchSize);
-    total += count;
-    if (count < batchSize) break;
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+/** Forgets what is old enough, portion by portion, one kind after the other; gives how many rows of each, without those of which there were none. */
+export async function forgetOld(
+  retentions: readonly Retention[],
+  closing: AbortSignal,
+): Promise<Record<string, number>> {
+  const totals: Record<string, number> = {};
+  for (const { what, forget } of retentions) {
+    let afterId: string | undefined = firstId;
+    for (let turn = 0; turn < turnsMax && afterId !== undefined && !closing.aborted; turn += 1) {
+      const { count, next }: Forgotten = await forget(portion, afterId);
+      if (count > 0) totals[what] = (totals[what] ?? 0) + count;
+      afterId = next;
+      await pause(pauseMs, closing);
+    }
   }
-  return total;
+  return totals;
 }

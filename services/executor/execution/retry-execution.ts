@@ -15,7 +15,7 @@ export async function retryExecution(
 ): Promise<Execution> {
   const before = await getExecution(deps, input.id);
   if (!isEnd(before.status)) throw stillRuns(input.id, 'retry');
-  const { version: _, ...kept } = before.options;
+  const { version: _, undoable: __, ...kept } = before.options;
   return createExecution(
     deps,
     {

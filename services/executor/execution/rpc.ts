@@ -21,14 +21,15 @@ import { getExecution } from './get-execution.ts';
 import { getExecutionTree } from './get-execution-tree.ts';
 import { listAuditEntries } from './list-audit-entries.ts';
 import { listExecutions, recentExecutions } from './list-executions.ts';
+import { fromOptions } from './options-wire.ts';
 import { getProgramStatistics, getProgramStats } from './program-stats.ts';
 import { retryExecution } from './retry-execution.ts';
 import { getSignatureUsage, type UsageDeps } from './signature-usage.ts';
+import { toWireStatistics, toWireStats } from './stats-wire.ts';
 import { toWireTree } from './tree-wire.ts';
 import { waitExecution } from './wait-execution.ts';
 import { watchExecution } from './watch-execution.ts';
 import {
-  fromOptions,
   fromPayload,
   fromStatus,
   type PayloadKind,
@@ -36,8 +37,6 @@ import {
   toWireEvent,
   toWireExecution,
   toWireFeedback,
-  toWireStatistics,
-  toWireStats,
 } from './wire.ts';
 
 /** What the handlers of ExecutionService need. */

@@ -26,6 +26,19 @@ export type KeptStep = {
 /** A step of an execution, as far as going on behind it needs. */
 export type ChildRow = { readonly id: string; readonly status: ExecutionStatus; readonly inputsJson: string };
 
+/** What came of a step of an execution. */
+export type StepOutcome = {
+  readonly id: string;
+  readonly step: string;
+  readonly status: ExecutionStatus;
+  /** `{}` unless it ended well. */
+  readonly outputsJson: string;
+  /** What it took. */
+  readonly metricsJson: string;
+  /** Milliseconds since 1970 by the database's clock, to the microsecond; 0 while it has not ended. */
+  readonly endMs: number;
+};
+
 /** What somebody thinks of an execution. */
 export type FeedbackRow = {
   readonly id: string;
@@ -46,6 +59,8 @@ export type ExecutionStore = {
   steps(id: string, afterSequence: number): Promise<KeptStep[]>;
   /** The executions that are steps of one. */
   children(parentId: string): Promise<ChildRow[]>;
+  /** What came of each of them. */
+  outcomes(parentId: string): Promise<StepOutcome[]>;
   /** An execution and all below it, parents first, at most `limit`; beyond 4 MiB without inputs, outputs and trace. */
   tree(id: string, limit: number): Promise<Execution[]>;
   addFeedback(row: FeedbackRow): Promise<Date>;
@@ -126,6 +141,15 @@ export function createExecutionStore(database: Database): ExecutionStore {
         [parentId],
       );
       return rows.map(({ id, status, inputs }) => ({ id, status, inputsJson: inputs }));
+    },
+    async outcomes(parentId) {
+      return database.query<StepOutcome>(
+        'execution_outcomes',
+        `select id::text, step, status, coalesce(outputs::text, '{}') as "outputsJson", metrics::text as "metricsJson",
+           coalesce(extract(epoch from end_time)::float8 * 1000, 0) as "endMs"
+         from executor.executions where parent_id = $1`,
+        [parentId],
+      );
     },
     async tree(id, limit) {
       const rows = await database.query('execution_tree', treeText, [id, limit]);

@@ -1,6 +1,6 @@
 import type { Context } from '@opentelemetry/api';
-import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { pauseOrThrow } from '@signet/kit/pause.ts';
 import { isObject, JsonNumber, type JsonObject } from '@signet/signature/json.ts';
 import { parseJson } from '@signet/signature/parse-json.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
@@ -72,7 +72,7 @@ async function insist(run: () => Promise<EngineRun>, ctx: RunContext, onWaiting:
         throw error;
       }
       onWaiting();
-      await pause(ctx.signal);
+      await pauseOrThrow(waitMs, ctx.signal);
     }
   }
 }
@@ -88,19 +88,4 @@ function readScore({ outputsJson }: EngineRun): Score {
   }
   const words = isObject(outputs) ? (outputs.get('feedback') ?? outputs.get('reasoning')) : '';
   return { score: number, feedback: typeof words === 'string' ? words.slice(0, feedbackMax) : '' };
-}
-
-function pause(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason instanceof AppError ? signal.reason : new AppError('CANCELLED', 'Scoring was stopped'));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, waitMs);
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-  });
 }

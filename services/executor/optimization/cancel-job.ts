@@ -26,7 +26,7 @@ export async function cancelJob(deps: SettleDeps, named: string, signal: AbortSi
       () => false,
     );
   }
-  deps.liveJobs.tell(id, { kind: 'changed' });
+  deps.liveJobs.tell(id);
   const untilMs = performance.now() + waitMaxMs;
   for (;;) {
     const now = await getJob(deps, id);

@@ -3,7 +3,9 @@ import type { LanguageModels } from '../catalog/language-models.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
 import type { DatasetClient } from '../dataset/datasets.grpc.ts';
 import type { LmEndpoint } from '../engine/engine.ts';
+import { endpointOf } from '../evaluation/check-fit.ts';
 import type { OptimizerExample, OptimizerExamples } from '../sidecar/optimizer-examples.ts';
+import type { LmRole } from '../sidecar/optimizer-session.ts';
 import type { Job, SplitName } from './optimization.ts';
 import type { StepContext } from './run-step.ts';
 import { jobContext } from './settle-job.ts';
@@ -19,14 +21,15 @@ export async function endpointsOf(
   job: Job,
   program: ServedProgram,
   ctx: StepContext,
-): Promise<Readonly<Record<'task' | 'prompt' | 'teacher', LmEndpoint>>> {
+): Promise<Readonly<Record<LmRole, LmEndpoint>>> {
   const within = jobContext(ctx.signal, ctx.trace);
   const task = await deps.languageModels.resolve(program.lm, within);
   const other = async (name: string): Promise<LmEndpoint> => {
     const slug = job.config[name];
     return typeof slug === 'string' && slug !== '' ? deps.languageModels.resolve(slug, within) : task;
   };
-  return { task, prompt: await other('prompt_lm'), teacher: await other('teacher_lm') };
+  const metric = (await endpointOf(deps, job.metric, task, within)) ?? task;
+  return { task, prompt: await other('prompt_lm'), teacher: await other('teacher_lm'), metric };
 }
 
 /** The examples of a job, to learn from and to compare by. INVALID_REQUEST if they are larger than memory should hold. */

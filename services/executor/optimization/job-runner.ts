@@ -61,7 +61,7 @@ export class JobRunner {
   /** Works on a job that is ours. Throws what the queue is to deliver again. */
   async #run(job: Job, stop: AbortController): Promise<void> {
     const { deps, signal, trace } = { deps: this.#deps, signal: stop.signal, trace: traceOf(job) };
-    deps.liveJobs.tell(job.id, { kind: 'changed' });
+    deps.liveJobs.tell(job.id);
     const lease = new JobLease(deps, job, stop);
     try {
       const outcome = await workOnJob(deps, job, lease, { signal, trace });

@@ -33,7 +33,7 @@ export async function measureVersion(
   const id = evaluationIdOf(job.id, when);
   const input = {
     ...{ id, program: job.programId, version, dataset: job.datasetId, datasetVersion: job.datasetVersion },
-    ...{ splits: job.splits.test, metric: job.metric, options: {}, concurrency: 0 },
+    ...({ isBegun: true, splits: job.splits.test, metric: job.metric, options: {}, concurrency: 0 } as const),
     labels: { optimization_job: job.id, measured: when },
   };
   await insist(

@@ -1,16 +1,15 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
-import { newId } from '@signet/kit/id.ts';
 import { createLogger } from '@signet/kit/log/logger.ts';
 import { eventually } from '@signet/kit/testing/eventually.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
 import { type Database, openDatabase } from '../db/pool.ts';
 import { context, failure, useLmClient } from '../test-support/lm-client.ts';
+import { runningJob } from '../test-support/running-job.ts';
 import { Budget } from './budget.ts';
 import { createJobCallStore } from './lm-call.postgres.ts';
 import { MeteredLm, withoutPrices } from './metered-lm.ts';
 import type { JobBudget } from './optimization.ts';
-import { createJobStore } from './store.postgres.ts';
 
 const { lm, client, request } = await useLmClient();
 const usd = { inputPerMillion: 100, outputPerMillion: 300, currency: 'USD' as const };
@@ -27,16 +26,7 @@ afterAll(async () => {
 
 /** A job of its own under a lease, and the ways to meter its calls: as it begins, and as who takes it over does. */
 async function newJob(caps: Partial<JobBudget> = {}) {
-  const jobs = createJobStore(database, 'tester');
-  const id = newId();
-  const budget: JobBudget = { lmCalls: 100, tokens: 0, usd: 0, seconds: 60, ...caps };
-  await jobs.insert({
-    ...{ id, programId: newId(), slug: 'qa', baseVersion: 1, optimizerId: '', kind: 'copro', config: {}, budget },
-    ...{ datasetId: newId(), datasetVersion: 1, splits: { train: ['train'], validation: ['train'], test: ['test'] } },
-    ...{ metric: { kind: 'exact_match' }, seed: 0, labels: {}, keyId: '', traceparent: '', traceId: '' },
-  });
-  await jobs.hold(id, 1n);
-  const { leaseToken } = (await jobs.claim(id))!;
+  const { id, jobs, leaseToken, budget } = await runningJob(database, caps);
   const calls = createJobCallStore(database);
   const late = new AbortController();
   const meter = async () => {

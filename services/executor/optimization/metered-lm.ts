@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { pauseOrThrow } from '@signet/kit/pause.ts';
 import type { LmEndpoint } from '../engine/engine.ts';
 import type { LanguageModel, LmCallRecord, LmCompletion, LmContext, LmRequest } from '../lm/language-model.ts';
 import type { Budget, CallCost, Reservation } from './budget.ts';
@@ -109,7 +110,7 @@ export class MeteredLm implements LanguageModel {
         const failure = normalizeError(error);
         if (!isPassing(failure) || tries >= triesMax) throw failure;
         const backoffMs = Math.min(pauseFirstMs * 2 ** (tries - 1), pauseMaxMs);
-        await pause(Math.max(failure.retryAfterMs ?? 0, backoffMs), ctx.signal);
+        await pauseOrThrow(Math.max(failure.retryAfterMs ?? 0, backoffMs), ctx.signal);
       }
     }
   }
@@ -249,28 +250,9 @@ async function patiently<T>(write: () => Promise<T>, signal?: AbortSignal): Prom
     } catch (error) {
       const mayWait = signal !== undefined && normalizeError(error).reason === 'DATABASE_UNAVAILABLE';
       if (tries >= storeTriesMax && !mayWait) throw error;
-      await pause(Math.min(storePauseMs * tries, storePauseMaxMs), signal);
+      await pauseOrThrow(Math.min(storePauseMs * tries, storePauseMaxMs), signal);
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', stop);
-    };
-    const stop = (): void => {
-      done();
-      reject(signal?.reason instanceof AppError ? signal.reason : new AppError('CANCELLED', 'The call was cancelled'));
-    };
-    const timer = setTimeout(() => {
-      done();
-      resolve();
-    }, ms);
-    signal?.addEventListener('abort', stop);
-    if (signal?.aborted === true) stop();
-  });
 }
 
 /** The cheapest way to tell whether money can be capped: every language model that may be asked must have prices. */

@@ -110,7 +110,13 @@ export type Job = {
   readonly resultVersion: number;
   readonly budgetExhausted: BudgetCap | '';
   readonly fault: JobFault | undefined;
+  /** Of the newest event of it. */
   readonly eventSequence: number;
+  /** Of the newest change of what stands here; candidates, progress and log have sequences of their own. */
+  readonly changeSequence: number;
+  /** The newest word of the optimizer on how far it is. */
+  readonly progress: JobProgress | undefined;
+  readonly progressSequence: number;
   readonly keyId: string;
   readonly traceparent: string;
   readonly traceId: string;
@@ -136,6 +142,24 @@ export type Trial = {
   readonly isBest: boolean;
   readonly note: string;
   readonly predictors: readonly TrialPredictor[];
+  readonly sequence: number;
+  readonly createTime: Date;
+};
+
+/** How far an optimizer is, in its words. */
+export type JobProgress = {
+  readonly phase: string;
+  readonly trial: number;
+  readonly trials: number;
+  readonly message: string;
+  /** When it was said, in RFC 3339. */
+  readonly at: string;
+};
+
+/** A line that an optimizer logged. */
+export type LogLine = {
+  readonly level: string;
+  readonly text: string;
   readonly sequence: number;
   readonly createTime: Date;
 };

@@ -3,20 +3,21 @@ import { AppError, invalidField } from '@signet/kit/error/app-error.ts';
 import { newId } from '@signet/kit/id.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
 import { traceIdOf, traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
-import type { JsonObject } from '@signet/signature/json.ts';
-import { writeJson } from '@signet/signature/write-json.ts';
 import type { LanguageModels } from '../catalog/language-models.ts';
 import type { RegistryClient } from '../catalog/registry.grpc.ts';
 import { compileProgram, type ServedProgram } from '../catalog/served-program.ts';
 import type { DatasetClient, DatasetVersion } from '../dataset/datasets.grpc.ts';
 import type { LmEndpoint } from '../engine/engine.ts';
-import { type CheckMetricDeps, checkFit } from '../evaluation/check-fit.ts';
+import { type CheckMetricDeps, checkFit, endpointOf } from '../evaluation/check-fit.ts';
+import { datasetNotFound } from '../evaluation/start-evaluation.ts';
+import { asksLm } from '../metric/metric.ts';
 import { labelsText } from '../runtime/call-input.ts';
+import { type GivenRows, keepRows } from './keep-rows.ts';
 import { withoutPrices } from './metered-lm.ts';
 import { type Job, jobNotFound, type OptimizerKind } from './optimization.ts';
 import type { JobQueue } from './queue.ts';
 import { chooseSplits, type GivenJob, type JobTerms, readTerms } from './read-request.ts';
-import type { GivenExample, OptimizationRegistry, ResolvedOptimizer } from './registry.grpc.ts';
+import type { OptimizationRegistry, ResolvedOptimizer } from './registry.grpc.ts';
 import type { JobStore } from './store.postgres.ts';
 
 /** What asking for a job needs. */
@@ -31,23 +32,19 @@ export type OptimizeDeps = CheckMetricDeps & {
 };
 
 /** A job that is asked for. */
-export type OptimizeProgramInput = GivenJob & {
-  readonly program: string;
-  readonly optimizer: string;
-  /** Undefined if nothing was said, null for a value that nobody knows. */
-  readonly type: OptimizerKind | undefined | null;
-  readonly config: Record<string, unknown> | undefined;
-  readonly trainingData: readonly JsonObject[];
-  readonly validationData: readonly JsonObject[];
-  /** 0 means the one that serves. */
-  readonly version: number;
-  readonly labels: Readonly<Record<string, string>>;
-};
+export type OptimizeProgramInput = GivenJob &
+  GivenRows & {
+    readonly program: string;
+    readonly optimizer: string;
+    /** Undefined if nothing was said, null for a value that nobody knows. */
+    readonly type: OptimizerKind | undefined | null;
+    readonly config: Record<string, unknown> | undefined;
+    /** 0 means the one that serves. */
+    readonly version: number;
+    readonly labels: Readonly<Record<string, string>>;
+  };
 
 const examplesMax = 100_000;
-const rowsMax = 10_000;
-// Every so many rows without examples to measure on, one is held out.
-const heldOutEvery = 5;
 
 /**
  * Queues a job and moves its program to OPTIMIZING, both or none. Fails with PROGRAM_NOT_FOUND, OPTIMIZER_NOT_FOUND, DATASET_NOT_FOUND,
@@ -66,6 +63,30 @@ export async function optimizeProgram(deps: OptimizeDeps, input: OptimizeProgram
   const lm = await checkModels(deps, { program, resolved, terms }, ctx);
   const id = newId();
   const dataset = await findDataset(deps, { input, terms, program, id }, ctx);
+  try {
+    return await queueJob(deps, { input, program, resolved, terms, lm, id, dataset }, ctx);
+  } catch (error) {
+    // Examples that came with a request are of no use to anybody without its job.
+    if (input.trainingData.length > 0) await deps.optimizations.forgetExamples(dataset.id, ctx).catch(() => {});
+    throw error;
+  }
+}
+
+type Asked = {
+  readonly input: OptimizeProgramInput;
+  readonly program: ServedProgram;
+  readonly resolved: ResolvedOptimizer;
+  readonly terms: JobTerms;
+  readonly lm: LmEndpoint;
+  readonly id: string;
+  readonly dataset: DatasetVersion;
+};
+
+async function queueJob(
+  deps: OptimizeDeps,
+  { input, program, resolved, terms, lm, id, dataset }: Asked,
+  ctx: CallContext,
+): Promise<Job> {
   const splits = chooseSplits(terms.splits, dataset.splitCounts);
   const count = [...splits.train, ...splits.validation].reduce((sum, name) => sum + dataset.splitCounts[name], 0);
   if (count > examplesMax)
@@ -141,6 +162,8 @@ async function checkModels(
     const slug = resolved.config[name];
     if (typeof slug === 'string' && slug !== '') asked.push(await deps.languageModels.resolve(slug, ctx));
   }
+  const judge = asksLm(terms.metric) ? await endpointOf(deps, terms.metric, lm, ctx) : undefined;
+  if (judge !== undefined) asked.push(judge);
   const [unpriced] = terms.budget.usd > 0 ? withoutPrices(asked) : [];
   if (unpriced !== undefined) {
     throw invalidField(
@@ -157,9 +180,8 @@ async function findDataset(
   { input, terms, program, id }: { input: OptimizeProgramInput; terms: JobTerms; program: ServedProgram; id: string },
   ctx: CallContext,
 ): Promise<DatasetVersion> {
-  const { trainingData, validationData } = input;
-  if (trainingData.length === 0) {
-    if (validationData.length > 0)
+  if (input.trainingData.length === 0) {
+    if (input.validationData.length > 0)
       throw invalidField('training_data', 'is required beside validation_data', 'REQUIRED');
     if (terms.dataset === '') {
       throw invalidField(
@@ -168,26 +190,10 @@ async function findDataset(
         'REQUIRED',
       );
     }
-    return deps.datasets.resolve(terms.dataset, terms.datasetVersion, ctx);
+    const found = await deps.datasets.resolve(terms.dataset, terms.datasetVersion, ctx);
+    if (found.isDeleted) throw datasetNotFound(terms.dataset);
+    return found;
   }
   if (input.dataset !== '') throw invalidField('training_data', 'goes not with a dataset', 'EXCLUSIVE');
-  for (const [field, rows] of Object.entries({ training_data: trainingData, validation_data: validationData })) {
-    if (rows.length > rowsMax) throw invalidField(field, `must have at most ${rowsMax} entries`, 'TOO_MANY');
-  }
-  const rows = [
-    ...trainingData.map((row, at) => {
-      const isHeldOut = validationData.length === 0 && at % heldOutEvery === heldOutEvery - 1;
-      return exampleOf(program, row, isHeldOut ? 'test' : 'train');
-    }),
-    ...validationData.map((row) => exampleOf(program, row, 'validation')),
-  ];
-  const made = { slug: `optimization-${id}`.slice(0, 63), program: program.id, version: program.version };
-  return deps.datasets.resolve(await deps.optimizations.keepExamples(made, rows, ctx), 0, ctx);
-}
-
-function exampleOf(program: ServedProgram, row: JsonObject, split: GivenExample['split']): GivenExample {
-  const isInput = (name: string): boolean =>
-    program.engineProgram.signature.inputs.some((field) => field.name === name);
-  const part = (wanted: boolean): string => writeJson(new Map([...row].filter(([name]) => isInput(name) === wanted)));
-  return { inputsJson: part(true), outputsJson: part(false), split };
+  return keepRows(deps, input, { id, program }, ctx);
 }

@@ -6,6 +6,7 @@ import {
 } from '@signet/proto/gen/signet/internal/v1/dataset.ts';
 import { RegistryInternalServiceService as methods } from '@signet/proto/gen/signet/internal/v1/registry.ts';
 import { DuplicatePolicy, FaultPolicy, ImportSource, Split } from '@signet/proto/gen/signet/v1/dataset.ts';
+import { DatasetServiceService } from '@signet/proto/gen/signet/v1/dataset_service.ts';
 import { OptimizerType } from '@signet/proto/gen/signet/v1/optimizer.ts';
 import type { ResolvedProgram } from '../catalog/registry.grpc.ts';
 import type { OptimizerKind, SplitName } from './optimization.ts';
@@ -81,6 +82,8 @@ export type OptimizationRegistry = {
     rows: readonly GivenExample[],
     ctx: OutgoingContext,
   ): Promise<string>;
+  /** Forgets a dataset that was made so; what runs over it goes on. */
+  forgetExamples(datasetId: string, ctx: OutgoingContext): Promise<void>;
 };
 
 const rowsPerMessage = 500;
@@ -89,6 +92,9 @@ const bytesPerMessage = 2 * 1024 * 1024;
 /** Makes the client over a channel to the registry. */
 export function createOptimizationRegistry(peer: GrpcPeer): OptimizationRegistry {
   const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));
+  const forget = async (dataset: string, ctx: OutgoingContext): Promise<void> => {
+    await peer.unary(DatasetServiceService.deleteDataset, { dataset, etag: '', requestId: '' }, ctx);
+  };
   return {
     async resolveOptimizer(input, ctx) {
       const type = input.type === undefined ? OptimizerType.OPTIMIZER_TYPE_UNSPECIFIED : wireKinds[input.type];
@@ -132,9 +138,15 @@ export function createOptimizationRegistry(peer: GrpcPeer): OptimizationRegistry
       const description = 'Examples that came with an optimization.';
       const made = { slug, name: slug, description, program, version, labels: {} };
       const { datasetId } = await peer.unary(datasets.ensureDataset, made, ctx);
-      await peer.upload(datasets.addExamples, messagesOf(datasetId, rows), ctx);
+      try {
+        await peer.upload(datasets.addExamples, messagesOf(datasetId, rows), ctx);
+      } catch (error) {
+        await forget(datasetId, ctx).catch(() => {});
+        throw error;
+      }
       return datasetId;
     },
+    forgetExamples: forget,
   };
 }
 

@@ -1,6 +1,7 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { runBeacon } from './beacon.ts';
 import { BestSoFar, type Candidate, predictorsOf } from './best-so-far.ts';
+import type { JobLog } from './job-log.ts';
 import type { LiveJobs } from './live-jobs.ts';
 import type { Job, StepKind } from './optimization.ts';
 import {
@@ -17,7 +18,11 @@ import type { JobStore } from './store.postgres.ts';
 const progressEveryMs = 1_000;
 
 /** What having a job's optimizer work needs. */
-export type PolicyDeps = StepDeps & { readonly jobs: JobStore; readonly liveJobs: LiveJobs };
+export type PolicyDeps = StepDeps & {
+  readonly jobs: JobStore;
+  readonly liveJobs: LiveJobs;
+  readonly log: Pick<JobLog, 'line' | 'progress'>;
+};
 
 /**
  * Has the optimizer of a job work, or the policy that chains several, and keeps each candidate. Gives what was best, also where the budget
@@ -59,7 +64,7 @@ export async function runPolicy(
         if (found.isExhausted) throw new AppError('BUDGET_EXCEEDED', 'The budget of the job is used up');
         return found;
       },
-      tell: (text) => deps.liveJobs.tell(job.id, { kind: 'log', level: 'info', text }),
+      tell: (text) => deps.log.line('info', text),
     },
   );
 }
@@ -80,18 +85,14 @@ function eventsOf(deps: PolicyDeps, job: Job, step: Step, seen: Seen): StepEvent
         predictors: predictorsOf(stateJson),
       };
       if ((await deps.jobs.putTrial(job.id, job.leaseToken, trial)) === undefined) throw leaseLost();
-      deps.liveJobs.tell(job.id, { kind: 'changed' });
+      deps.liveJobs.tell(job.id);
     },
     onProgress(progress) {
       const nowMs = performance.now();
       if (nowMs - toldMs < progressEveryMs) return;
       toldMs = nowMs;
-      void deps.jobs.get(job.id).then(
-        (now) => now && deps.liveJobs.tell(job.id, { kind: 'progress', progress, spend: now.spend }),
-        () => {},
-      );
+      deps.log.progress(progress);
     },
-    onLog: (level, text) =>
-      deps.liveJobs.tell(job.id, { kind: 'log', level, text: text.slice(0, 2_000).toWellFormed() }),
+    onLog: (level, text) => deps.log.line(level, text),
   };
 }

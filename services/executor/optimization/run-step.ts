@@ -111,6 +111,7 @@ function inputOf({ job, program, examples, endpoints }: StepGround, step: Step):
     lm: endpoints.task,
     promptLm: other('prompt'),
     teacherLm: other('teacher'),
+    metricLm: other('metric'),
   };
 }
 

@@ -34,11 +34,11 @@ export async function settleJob(
 ): Promise<boolean> {
   const { id, leaseToken } = job;
   if (!(await deps.jobs.change(id, leaseToken, { outcome, phase: 'finishing' }))) return false;
-  deps.liveJobs.tell(id, { kind: 'changed' });
+  deps.liveJobs.tell(id);
   const now = (await deps.jobs.get(id)) ?? job;
   await tellRegistry(deps, now, outcome, { trace, signal });
   const isEnded = await deps.jobs.end(id, leaseToken, outcome);
-  deps.liveJobs.tell(id, { kind: 'changed' });
+  deps.liveJobs.tell(id);
   return isEnded;
 }
 

@@ -75,18 +75,20 @@ export function toWireTrial(trial: Trial): WireTrial {
 
 /** Writes something that happened to a job. */
 export function toWireEvent(event: JobEvent): WireEvent {
-  const head = { sequence: BigInt(event.sequence), createTime: new Date() };
+  const head = { sequence: BigInt(event.sequence) };
   switch (event.kind) {
     case 'job':
       return { ...head, createTime: event.job.updateTime, kind: { $case: 'job', value: toWireJob(event.job) } };
     case 'trial':
       return { ...head, createTime: event.trial.createTime, kind: { $case: 'trial', value: toWireTrial(event.trial) } };
-    case 'log':
-      return { ...head, kind: { $case: 'log', value: { level: event.level, text: event.text } } };
+    case 'log': {
+      const { level, text, createTime } = event.line;
+      return { ...head, createTime, kind: { $case: 'log', value: { level, text } } };
+    }
     case 'progress': {
-      const { phase, trial, trials, message } = event.progress;
-      const value = { phase, trial, trialTotal: trials, message, spend: toWireSpend(event.spend) };
-      return { ...head, kind: { $case: 'progress', value } };
+      const { phase, trial, trials, message, at } = event.progress;
+      const value = { phase, trial, trialTotal: trials, message, spend: toWireSpend(event.job.spend) };
+      return { ...head, createTime: new Date(at), kind: { $case: 'progress', value } };
     }
   }
 }

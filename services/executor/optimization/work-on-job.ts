@@ -1,9 +1,9 @@
 import type { Tracer } from '@opentelemetry/api';
+import type { Clock } from '@signet/kit/clock.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import type { LanguageModels } from '../catalog/language-models.ts';
 import { compileProgram, type ServedProgram } from '../catalog/served-program.ts';
-import { endpointOf } from '../evaluation/check-fit.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
 import type { JudgeDeps } from '../metric/lm-judge.ts';
 import { createScorer } from '../metric/score.ts';
@@ -13,6 +13,8 @@ import type { ToolCaller } from '../tool/call-tool.ts';
 import { type Candidate, variablesOf } from './best-so-far.ts';
 import { Budget, exceeded } from './budget.ts';
 import { endpointsOf, readExamples } from './job-ground.ts';
+import { JobLog } from './job-log.ts';
+import type { JobChanges } from './lease.postgres.ts';
 import type { JobCallStore } from './lm-call.postgres.ts';
 import { insist, type MeasureDeps, measureVersion } from './measure-version.ts';
 import { MeteredLm } from './metered-lm.ts';
@@ -20,7 +22,6 @@ import type { Job, JobOutcome } from './optimization.ts';
 import { runPolicy } from './run-policy.ts';
 import { leaseLost, type StepContext, type StepGround } from './run-step.ts';
 import { jobContext, type SettleDeps } from './settle-job.ts';
-import type { JobChanges } from './store.postgres.ts';
 
 /** What working on a job needs. */
 export type WorkDeps = SettleDeps &
@@ -28,6 +29,7 @@ export type WorkDeps = SettleDeps &
     readonly languageModels: LanguageModels;
     readonly lmClient: LanguageModel;
     readonly jobCalls: JobCallStore;
+    readonly clock: Clock;
     readonly optimizing: { readonly host: OptimizerHost; readonly tools: ToolCaller } | undefined;
     readonly telemetry: { readonly tracer: Tracer };
     readonly reading: Pick<JudgeDeps, 'reader'>;
@@ -49,7 +51,7 @@ export async function workOnJob(deps: WorkDeps, job: Job, meter: WorkMeter, ctx:
   const { id, leaseToken } = job;
   const change = async (changes: JobChanges): Promise<void> => {
     if (!(await deps.jobs.change(id, leaseToken, changes))) throw leaseLost();
-    deps.liveJobs.tell(id, { kind: 'changed' });
+    deps.liveJobs.tell(id);
   };
   const program = compileProgram((await hold(deps, job, ctx)).program);
   if (job.scoreBefore === undefined) {
@@ -136,8 +138,8 @@ async function optimize(deps: WorkDeps, work: Work, ctx: StepContext): Promise<C
     { jobId: job.id, leaseToken: job.leaseToken, budget, earlier, late: late.signal },
   );
   const { tracer } = deps.telemetry;
-  const endpoint = await endpointOf(deps, job.metric, endpoints.task, jobContext(ctx.signal, ctx.trace));
-  const scorer = createScorer({ lm, tracer, engines: deps.engines, endpoint, ...deps.reading }, job.metric);
+  const judging = { lm, tracer, engines: deps.engines, endpoint: endpoints.metric, ...deps.reading };
+  const scorer = createScorer(judging, job.metric);
   const ground: StepGround = { job, program: program.engineProgram, examples, endpoints };
   const leftMs = Math.max(0, job.budget.seconds - job.spend.seconds) * 1000;
   const timer = setTimeout(
@@ -147,11 +149,13 @@ async function optimize(deps: WorkDeps, work: Work, ctx: StepContext): Promise<C
     },
     Math.min(leftMs, 2 ** 31 - 1),
   );
+  const log = new JobLog(deps, job);
+  if (job.leaseToken > 1) log.line('info', beginsAgain(job));
   meter.replayedBy(lm);
   meter.spending(true);
   try {
     const result = await runPolicy(
-      { ...deps.optimizing, lm, budget, scorer, jobs: deps.jobs, liveJobs: deps.liveJobs },
+      { ...deps.optimizing, lm, budget, scorer, log, jobs: deps.jobs, liveJobs: deps.liveJobs },
       ground,
       ctx,
     );
@@ -163,7 +167,12 @@ async function optimize(deps: WorkDeps, work: Work, ctx: StepContext): Promise<C
   } finally {
     clearTimeout(timer);
     meter.spending(false);
+    await log.close();
   }
+}
+
+function beginsAgain({ attempt, losses }: Job): string {
+  return `The optimizer begins again (attempt ${attempt}, ${losses} losses): what it was answered is given to it again`;
 }
 
 /** True for what another attempt could overcome. */

@@ -1,4 +1,5 @@
 import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { pauseOrThrow } from '@signet/kit/pause.ts';
 
 const firstMs = 50;
 const maxMs = 2_000;
@@ -24,19 +25,5 @@ export function mayTryAgain(failure: unknown): boolean {
 
 /** Waits before a step is tried anew: 50 ms, twice as long each time, at most 2 s. Rejects with the reason of an abort. */
 export function pause(turn: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(
-      () => {
-        signal.removeEventListener('abort', stop);
-        resolve();
-      },
-      Math.min(firstMs * 2 ** turn, maxMs),
-    );
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-  });
+  return pauseOrThrow(Math.min(firstMs * 2 ** turn, maxMs), signal);
 }

@@ -8,6 +8,7 @@ import { childId } from '../execution/child-id.ts';
 import { isEnd, type StepStatus } from '../execution/execution.ts';
 import { errorOf } from '../execution/fault.ts';
 import type { Ending } from '../execution/live.ts';
+import { PendingAnswers } from '../execution/pending-answers.ts';
 import { type OwnedPlace, runPlanned } from '../runtime/run-owned.ts';
 import { metricsOf } from './figures.ts';
 import type { PipelineInput, StepSurroundings } from './pipeline-run.ts';
@@ -37,8 +38,8 @@ export class ChildRuns {
   private readonly giveUp: (error: unknown) => void;
   private readonly known: ReadonlyMap<string, PipelineInput['known'][number]>;
   private readonly underWay = new Set<Promise<void>>();
-  // Whoever goes on after a loss asks no model again but for what was under way: what a question was made of is kept before it is asked.
-  private readonly keeping = new Set<Promise<void>>();
+  // Whoever goes on after a loss asks no model again but for what was under way: what a question was made of is safe before it is asked.
+  private readonly pending = new PendingAnswers();
   private failure: { readonly error: unknown } | undefined;
 
   constructor(deps: PipelineDeps, input: PipelineInput, ctx: RunContext, giveUp: (error: unknown) => void) {
@@ -57,8 +58,11 @@ export class ChildRuns {
 
   /** Resolves when nothing is under way any more. */
   async settled(): Promise<void> {
-    while (this.underWay.size > 0) await Promise.all(this.underWay);
-    await Promise.all(this.keeping);
+    while (this.underWay.size > 0) {
+      this.deps.recorder.hurry('now');
+      await Promise.all(this.underWay);
+    }
+    await this.pending.settled();
   }
 
   /** Runs a step, or finds what came of it, and gives its result before that is committed. Throws why it failed. */
@@ -78,7 +82,7 @@ export class ChildRuns {
       ...{ id, parentId: this.ctx.executionId, step: step.id, deadlineMs: within.deadlineMs, isQuiet: true },
       isNew: known === undefined,
       isBulk: this.ctx.isBulk === true,
-      keeping: this.keeping,
+      pending: this.pending,
       ...(this.hearsText(child) ? { onEvent: (event) => this.hear(step, event) } : {}),
     };
     const ending = await this.early((onSettled) =>

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import { evaluate, evaluateCondition } from '@signet/pipeline/evaluate.ts';
 import type { GroupStep, Pipeline, Scope, Step } from '@signet/pipeline/pipeline.ts';
@@ -34,6 +35,9 @@ export type StepSurroundings = {
   readonly error?: JsonObject;
 };
 
+/** How long a run whose steps wait for nothing may keep others waiting. */
+const heldMaxMs = 10;
+
 /** One run of a pipeline: starts each step as soon as what it needs has ended, and knows what came of each. */
 export class PipelineRun {
   readonly input: PipelineInput;
@@ -41,10 +45,12 @@ export class PipelineRun {
   isDegraded = false;
   private readonly deps: PipelineDeps;
   private readonly ctx: RunContext;
-  private readonly results = new Map<string, JsonValue>();
-  /** Steps that ended well, in the order of their ends. */
-  private readonly ended: Step[] = [];
+  /** Of the outermost steps, as bindings see them. */
+  readonly results = new Map<string, JsonValue>();
+  /** Steps that ended well here, in the order of their ends. */
+  readonly ended: Step[] = [];
   private readonly stop = new AbortController();
+  private heldSinceMs = performance.now();
 
   constructor(deps: PipelineDeps, input: PipelineInput, ctx: RunContext) {
     this.deps = deps;
@@ -73,7 +79,7 @@ export class PipelineRun {
     } catch (failure) {
       await this.children.settled();
       const reason = this.ctx.signal.aborted ? this.ctx.signal.reason : failure;
-      await undoSteps(this.deps, { run: this, ended: this.ended, failure: reason }, this.ctx);
+      await undoSteps(this.deps, { run: this, failure: reason }, this.ctx);
       throw reason;
     } finally {
       this.ctx.signal.removeEventListener('abort', forward);
@@ -91,6 +97,8 @@ export class PipelineRun {
     within: StepSurroundings,
   ): Promise<{ readonly value: JsonValue; readonly isWell: boolean }> {
     try {
+      if (performance.now() - this.heldSinceMs >= heldMaxMs) await this.letOthersRun();
+      if (within.signal.aborted) throw within.signal.reason;
       if (!this.isWanted(step, within)) {
         this.tell(step, 'skipped');
         return { value: null, isWell: false };
@@ -104,6 +112,12 @@ export class PipelineRun {
       if (step.compensate === undefined) throw failure;
       return { value: await this.compensate(step.compensate, failure, within), isWell: true };
     }
+  }
+
+  // Also the timers that end this run when its time is over.
+  private async letOthersRun(): Promise<void> {
+    await setImmediate();
+    this.heldSinceMs = performance.now();
   }
 
   private isWanted({ when, ...step }: Step, { error }: StepSurroundings): boolean {

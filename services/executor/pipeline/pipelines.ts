@@ -1,5 +1,6 @@
 import type { CallContext } from '@signet/kit/call-context.ts';
 import type { PipelineFunction } from '@signet/pipeline/functions.ts';
+import type { LookupContext } from '../catalog/catalog.ts';
 import type { Modules } from '../catalog/modules.ts';
 import type { RegistryClient } from '../catalog/registry.grpc.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
@@ -33,7 +34,10 @@ export type Pipelines = {
   /** The engine of one run of a pipeline. */
   engine(call: PipelineCall): Engine;
   /** Plans a step that no program stands behind and that another process has begun; undefined for any other execution. */
-  planClaimed(claim: Pick<Claim, 'programId' | 'module' | 'options'>): Omit<CallPlan, PlanTexts> | undefined;
+  planClaimed(
+    claim: Pick<Claim, 'programId' | 'module' | 'options'>,
+    ctx: LookupContext,
+  ): Promise<Omit<CallPlan, PlanTexts> | undefined>;
 };
 
 type PlanTexts = 'optionsJson' | 'labelsJson' | 'metadataJson';
@@ -42,6 +46,6 @@ type PlanTexts = 'optionsJson' | 'labelsJson' | 'metadataJson';
 export function createPipelines(depsLater: () => PipelineDeps): Pipelines {
   return {
     engine: (call) => createPipelineEngine(depsLater(), call),
-    planClaimed: (claim) => planClaimedStep(depsLater(), claim),
+    planClaimed: (claim, ctx) => planClaimedStep(depsLater(), claim, ctx),
   };
 }

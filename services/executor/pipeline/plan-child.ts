@@ -8,6 +8,7 @@ import { findModuleProgram } from '../runtime/execute-module.ts';
 import { type CallPlan, planCall } from '../runtime/plan-call.ts';
 import { makeReady } from '../runtime/quick-execute.ts';
 import { type OwnedContext, waitForRegistry } from '../runtime/run-owned.ts';
+import { undoIds } from './all-steps.ts';
 import type { PipelineCall, PipelineDeps } from './pipelines.ts';
 import { planStep } from './plan-step.ts';
 
@@ -32,13 +33,23 @@ const timeoutMaxMs = 21_600_000;
 
 /** Decides how a step is run and checks what it is given. Fails as planning a call of a module or a signature does. */
 export async function planChild(deps: PipelineDeps, asked: ChildAsked, ctx: OwnedContext): Promise<ChildPlan> {
+  const child = await planForward(deps, asked, ctx);
+  const { pipeline } = asked.call.program;
+  if (pipeline === undefined || !undoIds(pipeline).has(asked.step.id)) return child;
+  const options = JSON.parse(child.plan.optionsJson ?? '{}') as RunOptions;
+  return { ...child, plan: { ...child.plan, optionsJson: JSON.stringify({ ...options, undoes: true }) } };
+}
+
+async function planForward(deps: PipelineDeps, asked: ChildAsked, ctx: OwnedContext): Promise<ChildPlan> {
   const { step, input, call } = asked;
   const leftMs = Math.min(asked.leftMs, timeoutMaxMs);
+  const until = { latestMs: Date.now() + leftMs, signal: ctx.signal };
   if (step.kind !== 'module' && step.kind !== 'signature') {
-    return { ...planStep(deps, { step, input, isMock: call.isMock, leftMs }), isWrapped: true };
+    const planned = await waitForRegistry(deps, until, () => planStep(deps, { step, input, call, leftMs }, ctx));
+    return { ...planned, isWrapped: true };
   }
   const options = optionsOf(call, leftMs);
-  const plan = await waitForRegistry(deps, { latestMs: Date.now() + leftMs, signal: ctx.signal }, async () => {
+  const plan = await waitForRegistry(deps, until, async () => {
     const program = await programOf(deps, step, call, options, ctx);
     return planCall(deps, { program, options, labels: {}, metadata: undefined }, ctx, true);
   });
@@ -46,7 +57,7 @@ export async function planChild(deps: PipelineDeps, asked: ChildAsked, ctx: Owne
 }
 
 function optionsOf({ options, isMock }: ChildAsked['call'], leftMs: number): RunOptions {
-  const { version: _, timeout_ms: __, shadow: ___, ...rest } = options;
+  const { version: _, timeout_ms: __, shadow: ___, undoable: ____, ...rest } = options;
   return { ...rest, timeout_ms: leftMs, ...(isMock ? { engine: 'mock' as const } : {}) };
 }
 
@@ -65,7 +76,7 @@ export async function programOf(
   const programs = programsOf(deps);
   const known = programs.get(key);
   if (known !== undefined && deps.catalog.peek(known) !== undefined) return known;
-  const asked = { spec: signature, module: '', kind: module, lm, instructions };
+  const asked = { spec: signature, module: '', kind: module, lm, instructions, composed: true };
   const resolved = await deps.registry.ensureQuickProgram(asked, adapterType, ctx);
   if (compileProgram(resolved).state !== 'ready') await makeReady(deps, resolved, ctx);
   else deps.catalog.learn(resolved);

@@ -1,7 +1,7 @@
 import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
 import { ExpressionError } from '@signet/pipeline/expression/expression-error.ts';
-import type { Step } from '@signet/pipeline/pipeline.ts';
+import type { Pipeline, Step } from '@signet/pipeline/pipeline.ts';
 import type { JsonObject } from '@signet/signature/json.ts';
 
 const stopMaxMs = 30_000;
@@ -27,6 +27,30 @@ export function evaluated<T>(step: Pick<Step, 'id'> | undefined, find: () => T):
       metadata: step === undefined ? {} : { step: step.id },
     });
   }
+}
+
+/** Why a step could not begin, with where it stands in its pipeline: `The step \`steps.retrieval.vector\` …`. */
+export function notBegun(pipeline: Pipeline, step: Step, failure: unknown): AppError {
+  const error = normalizeError(failure);
+  const what = step.kind === 'module' ? ` (module \`${step.module}\`)` : '';
+  const where = pathTo(pipeline.steps, step.id, 'steps') ?? step.id;
+  return new AppError(error.reason, `The step \`${where}\`${what} cannot begin: ${error.message}`, {
+    ...error,
+    metadata: { ...error.metadata, step: step.id },
+    cause: error.cause,
+  });
+}
+
+// As references name it; what stands in for a step, or undoes it, is named below it.
+function pathTo(steps: readonly Step[], id: string, above: string): string | undefined {
+  for (const step of steps) {
+    const here = `${above}.${step.id}`;
+    if (step.id === id) return here;
+    const within = [step.kind === 'group' ? step.steps : [], step.compensate ?? [], step.undo ?? []].flat();
+    const found = pathTo(within, id, here);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Why a step is stopped that has done nothing wrong: another one failed, and that is the failure to be told. */

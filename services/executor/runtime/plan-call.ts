@@ -12,6 +12,7 @@ import type { Router } from '../engine/router.ts';
 import type { RunOptions } from '../execution/execution.ts';
 import type { Claim } from '../execution/lease.postgres.ts';
 import type { PlanRefresher } from '../native/plan-refresher.ts';
+import { undoIds } from '../pipeline/all-steps.ts';
 import type { Pipelines } from '../pipeline/pipelines.ts';
 import { shareOf } from '../serving/serving-plan.ts';
 import { chooseShadow, chooseShadowAgain } from '../shadow/choose-shadow.ts';
@@ -46,7 +47,8 @@ const cacheTtlDefaultMs = 300_000;
 const timeoutAttachedMs = 60_000;
 const timeoutDetachedMs = 900_000;
 const timeoutMaxMs = 21_600_000;
-const retriesDefault = 2;
+/** How often a failed LM call is repeated where nobody says. */
+export const retriesDefault = 2;
 
 /**
  * Finds the program, makes sure that it serves, and decides how the call is run. Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY,
@@ -73,7 +75,7 @@ export async function planCall(
     lm: lmNow(deps, program, options) ?? (await findLm(deps, program, engine, options, ctx)),
     maxRetries: options.max_retries ?? retriesDefault,
     timeoutMs: options.timeout_ms ?? (isDetached ? timeoutDetachedMs : timeoutAttachedMs),
-    optionsJson: hasOptions ? JSON.stringify(options) : null,
+    optionsJson: optionsText(program, hasOptions ? options : undefined),
     labelsJson: labelsText(input.labels),
     metadataJson: metadataText(program, hasOptions ? options : undefined, input.metadata),
   };
@@ -86,7 +88,7 @@ export async function planClaimed(
   ctx: LookupContext,
 ): Promise<Omit<CallPlan, 'optionsJson' | 'labelsJson' | 'metadataJson'>> {
   const { options, keyId } = claim;
-  const step = deps.pipelines.planClaimed(claim);
+  const step = await deps.pipelines.planClaimed(claim, ctx);
   if (step !== undefined) return step;
   const program = await deps.catalog.resolve(claim.programId, claim.version, ctx, true);
   if (program.pipeline === undefined) deps.plans.look(program);
@@ -205,6 +207,12 @@ async function findLm(
   const slug = options.lm ?? program.lm;
   if (engine.name === 'mock' && (slug === '' || slug === 'default')) return undefined;
   return deps.languageModels.resolve(slug, ctx);
+}
+
+function optionsText({ pipeline }: ServedProgram, options: RunOptions | undefined): string | null {
+  const isUndoable = pipeline !== undefined && undoIds(pipeline).size > 0;
+  if (isUndoable) return JSON.stringify({ ...options, undoable: true });
+  return options === undefined ? null : JSON.stringify(options);
 }
 
 const plainMetadata = new WeakMap<ServedProgram, string>();

@@ -11,8 +11,8 @@ import { type BatchExecuteDeps, batchExecute } from '../batch/batch-execute.ts';
 import { fromBatchRequests, toWireOutcome } from '../batch/execute-wire.ts';
 import { answerOnce } from '../execution/answer-once.ts';
 import { type CreateDeps, createExecution } from '../execution/create-execution.ts';
+import { fromOptions } from '../execution/options-wire.ts';
 import {
-  fromOptions,
   fromPayload,
   type PayloadKind,
   resultOfExecution,

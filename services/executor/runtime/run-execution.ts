@@ -11,7 +11,8 @@ import type { EngineEvent, EngineName, EngineRun, Routing } from '../engine/engi
 import type { EndRow } from '../execution/execution.ts';
 import { faultOf } from '../execution/fault.ts';
 import type { Ending, LiveExecution } from '../execution/live.ts';
-import { ExecutionLmCalls, type LmCallDeps, type LmFigures } from '../execution/lm-calls.ts';
+import { ExecutionLmCalls, type LmCallDeps, type LmCallRow, type LmFigures } from '../execution/lm-calls.ts';
+import type { Keeping, PendingAnswers } from '../execution/pending-answers.ts';
 import { CallTape } from '../shadow/call-tape.ts';
 import type { RunFigures } from '../shadow/shadow.ts';
 import { figuresOf, type ShadowRunner } from '../shadow/shadow-runner.ts';
@@ -43,7 +44,7 @@ export type BegunExecution = {
   /** See RunContext. */
   readonly isBulk?: boolean | undefined;
   /** See LmCallOwner; absent means that each answer is kept before it is passed on. */
-  readonly keeping?: Set<Promise<void>> | undefined;
+  readonly pending?: PendingAnswers | undefined;
   /** Told how the engine ended, before that is committed: nobody outside may hear of it yet. */
   readonly onSettled?: ((ending: Ending) => void) | undefined;
   readonly onEvent: ((event: EngineEvent) => void) | undefined;
@@ -186,7 +187,8 @@ function beginShadow(deps: RunDeps, begun: BegunExecution, { ending, checked, ta
 }
 
 async function endExecution(begun: BegunExecution, ending: Ending, row: EndRow): Promise<void> {
-  await begun.live.record.finish(row);
+  // What is shared with others is waited for by whoever began them all.
+  await begun.live.record.finish(row, begun.pending === undefined ? 'soon' : 'patient');
   begun.live.emit({ kind: 'state', sequence: row.lastSequence, status: ending.status });
   begun.live.emit({ kind: 'end', sequence: row.lastSequence + 1, ending });
 }
@@ -291,12 +293,10 @@ function tokensOut({ run, lm }: Used): number {
 function lmCallsOf(deps: LmCallDeps, begun: BegunExecution): ExecutionLmCalls {
   const { live, attempts } = begun;
   if (!isDurable(begun)) {
-    return new ExecutionLmCalls(deps, { executionId: live.id, run: attempts, leaseToken: undefined });
+    return new ExecutionLmCalls(deps, { executionId: live.id, run: attempts });
   }
-  const { record } = live;
-  const stored = record.isNew ? { stored: () => record.stored() } : {};
-  const owner = { executionId: live.id, run: attempts, leaseToken: record.token, ...stored };
-  return new ExecutionLmCalls(deps, { ...owner, keeping: begun.keeping });
+  const keep = (call: LmCallRow): Keeping => live.record.keep(call);
+  return new ExecutionLmCalls(deps, { executionId: live.id, run: attempts, keep, pending: begun.pending });
 }
 
 function isDurable({ isDurable: given, caller }: BegunExecution): boolean {

@@ -3,6 +3,7 @@ import { isRegistryAway, type LookupContext } from '../catalog/catalog.ts';
 import type { DetachedRunner } from '../execution/detached-runner.ts';
 import type { LeaseStore } from '../execution/lease.postgres.ts';
 import { type Ending, LiveExecution, type LiveExecutions } from '../execution/live.ts';
+import type { PendingAnswers } from '../execution/pending-answers.ts';
 import type { Recorder } from '../execution/recorder.ts';
 import type { ExecutionStore } from '../execution/store.postgres.ts';
 import { type CheckedInputs, checkInputs, type ExecuteInput } from './call-input.ts';
@@ -42,8 +43,8 @@ export type OwnedPlace = {
   readonly onEvent?: BegunExecution['onEvent'];
   /** True if its text is to be told as it comes; absent means if somebody hears it by `onEvent`. */
   readonly wantsText?: boolean;
-  /** See LmCallOwner: shared with others whose answers must be kept before this one asks a model, and with whoever waits for all of it. */
-  readonly keeping?: Set<Promise<void>>;
+  /** Shared with others whose answers must be safe before this one asks a model, and with whoever waits for all of it. */
+  readonly pending?: PendingAnswers;
   /** Told how the engine ended before that is committed: work may go on with it, but nobody outside may be told. */
   readonly onSettled?: (ending: Ending) => void;
 };
@@ -146,7 +147,7 @@ export function beginOwned(
     isDurable: true,
     isBulk: place.isBulk,
     onSettled,
-    keeping: place.keeping,
+    pending: place.pending,
     onEvent: (event) => {
       live.tell(event);
       onEvent?.(event);

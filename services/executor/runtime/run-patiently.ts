@@ -1,5 +1,5 @@
-import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { pauseOrThrow } from '@signet/kit/pause.ts';
 import type { Engine, EngineRun, RunContext } from '../engine/engine.ts';
 import { workerLossMax } from '../execution/execution.ts';
 import type { Ending } from '../execution/live.ts';
@@ -43,8 +43,9 @@ async function insist(run: () => Promise<EngineRun>, ctx: RunContext, counts: Co
     try {
       return await run();
     } catch (error) {
-      const { reason } = normalizeError(error);
-      if (ctx.signal.aborted) throw error;
+      const { reason, metadata } = normalizeError(error);
+      // A step had patience and losses of its own, and the run that failed with it has been undone.
+      if (ctx.signal.aborted || metadata.step !== undefined) throw error;
       if (reason === 'WORKER_LOST') {
         counts.workerLosses++;
         if (counts.workerLosses >= workerLossMax) throw error;
@@ -53,27 +54,12 @@ async function insist(run: () => Promise<EngineRun>, ctx: RunContext, counts: Co
         ctx.alone = true;
         ctx.lmCalls?.rewind();
         // Where one worker went others may be going: the pool gets time to see it.
-        await pause(lossPauseMs * counts.workerLosses, ctx.signal);
+        await pauseOrThrow(lossPauseMs * counts.workerLosses, ctx.signal);
       } else if (reason === 'ENGINE_UNAVAILABLE' || reason === 'QUEUE_FULL') {
-        await pause(Math.min(waitFirstMs * 2 ** waits++, waitMaxMs), ctx.signal);
+        await pauseOrThrow(Math.min(waitFirstMs * 2 ** waits++, waitMaxMs), ctx.signal);
       } else {
         throw error;
       }
     }
   }
-}
-
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason instanceof AppError ? signal.reason : new AppError('CANCELLED', 'The run was stopped'));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, delayMs);
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-  });
 }

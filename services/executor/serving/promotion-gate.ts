@@ -4,7 +4,7 @@ import type { LookupContext } from '../catalog/catalog.ts';
 import type { ServedProgram } from '../catalog/served-program.ts';
 import type { DatasetVersion, Split } from '../dataset/datasets.grpc.ts';
 import { awaitEvaluation } from '../evaluation/await-evaluation.ts';
-import type { Evaluation } from '../evaluation/evaluation.ts';
+import { type Evaluation, foreignOptions } from '../evaluation/evaluation.ts';
 import { type StartDeps, startEvaluation } from '../evaluation/start-evaluation.ts';
 import { isEnd } from '../execution/execution.ts';
 import type { Metric } from '../metric/metric.ts';
@@ -36,8 +36,6 @@ export type AtGate = {
 
 type Measure = { readonly dataset: DatasetVersion; readonly splits: readonly Split[]; readonly metric: Metric };
 
-// What would measure something else than what callers get.
-const foreign = ['engine', 'lm', 'version', 'version_label', 'shadow'] as const;
 const recentMax = 100;
 
 /**
@@ -114,7 +112,7 @@ async function findMeasurement(deps: GateDeps, { program, version, measure }: Wa
     (row) =>
       isDeepStrictEqual(row.metric, JSON.parse(JSON.stringify(metric))) &&
       isDeepStrictEqual([...row.splits].sort(), [...new Set(splits)].sort()) &&
-      foreign.every((name) => row.options[name] === undefined),
+      foreignOptions.every((name) => row.options[name] === undefined),
   );
   return fitting.find(({ status }) => status === 'completed') ?? fitting.find(({ status }) => !isEnd(status));
 }

@@ -108,7 +108,7 @@ export class ShadowRunner {
 
   async #compare(task: ShadowTask): Promise<void> {
     const tape = new CallTape();
-    const calls = new ExecutionLmCalls(this.#deps, { executionId: task.executionId, run: 0, leaseToken: undefined });
+    const calls = new ExecutionLmCalls(this.#deps, { executionId: task.executionId, run: 0 });
     const startMs = performance.now();
     let run: EngineRun | undefined;
     let outputs: JsonObject | undefined;

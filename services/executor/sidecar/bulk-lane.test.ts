@@ -1,40 +1,17 @@
-import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
-import { createLogger } from '@signet/kit/log/logger.ts';
 import { Lane, ProgramDefinition } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
-import { afterEach, describe, expect, it } from 'vitest';
-import { type FakeSidecar, fakeToken, startFakeSidecar } from './sidecar.fake.ts';
-import { SidecarPool } from './sidecar-pool.ts';
+import { describe, expect, it } from 'vitest';
+import { context, input, useFakePool } from '../test-support/fake-pool.ts';
 import type { SidecarRunInput } from './sidecar-run.ts';
 
-let sidecar: FakeSidecar | undefined;
-let pool: SidecarPool | undefined;
-afterEach(() => {
-  pool?.close();
-  sidecar?.close();
-});
+const openPool = useFakePool();
 
 async function open() {
-  sidecar = await startFakeSidecar();
-  await sidecar.addWorker('here', 8);
-  const lm = { complete: () => Promise.reject(new Error('no model')) };
-  const tools = { call: async () => '', close: async () => {} };
-  const made = new SidecarPool(
-    { lm, tools, tracer: trace.getTracer('test'), log: createLogger('test', 'silent'), internalToken: fakeToken },
-    { addresses: [{ host: '127.0.0.1', port: sidecar.port }] },
-  );
-  pool = made;
-  const begin = (inputs: object, more: Partial<SidecarRunInput> = {}, module = 'predict') =>
-    made.run(
-      {
-        named: { ref: module, program: ProgramDefinition.create({ module }) },
-        inputsJson: JSON.stringify(inputs),
-        ...{ lm: undefined, lmOptionsJson: '', maxRetries: 0, executionId: 'e1', tools: new Map(), alone: false },
-        ...more,
-      },
-      { signal: new AbortController().signal, deadlineMs: Date.now() + 10_000, trace: ROOT_CONTEXT },
-    );
-  await expect.poll(() => pool?.ready()).toBe(true);
-  return { sidecar, pool: made, begin };
+  const opened = await openPool([8]);
+  const begin = (inputs: object, more: Partial<SidecarRunInput> = {}, module = 'predict') => {
+    const named = { ref: module, program: ProgramDefinition.create({ module }) };
+    return opened.pool.run(input(inputs, { named, ...more }), context());
+  };
+  return { ...opened, begin };
 }
 
 const bulk = { isBulk: true };
@@ -46,7 +23,7 @@ describe('a run of a batch or an evaluation', () => {
     await expect.poll(async () => (await begin({ do: 'echo' }, bulk)).lane).toBe('bulk');
     const begun = far.count('start');
     const ten = Array.from({ length: 10 }, () => begin({ do: 'echo' }));
-    expect((await Promise.all(ten)).every(({ worker }) => worker === 'here')).toBe(true);
+    expect((await Promise.all(ten)).every(({ worker }) => worker === 'w0')).toBe(true);
     expect(far.count('start')).toBe(begun);
   });
 
@@ -62,7 +39,7 @@ describe('a run of a batch or an evaluation', () => {
 
   it('runs here while no cluster is there, and again when it has gone', async () => {
     const { sidecar, begin } = await open();
-    expect(await begin({ do: 'echo' }, bulk)).toMatchObject({ worker: 'here', lane: 'shared' });
+    expect(await begin({ do: 'echo' }, bulk)).toMatchObject({ worker: 'w0', lane: 'shared' });
     const far = await sidecar.addWorker('far', 1, Lane.LANE_BULK);
     await expect.poll(async () => (await begin({ do: 'echo' }, bulk)).lane).toBe('bulk');
     const lost = begin({ do: 'hang' }, bulk).catch((error) => error);
@@ -70,7 +47,7 @@ describe('a run of a batch or an evaluation', () => {
     const waiting = begin({ do: 'echo' }, bulk);
     far.kill();
     expect(await lost).toMatchObject({ reason: 'WORKER_LOST', metadata: { repeat: 'alone' } });
-    expect(await waiting).toMatchObject({ worker: 'here', lane: 'shared' });
+    expect(await waiting).toMatchObject({ worker: 'w0', lane: 'shared' });
   });
 
   it('does not make the pool ready by its cluster alone', async () => {

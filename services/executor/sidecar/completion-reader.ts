@@ -25,7 +25,7 @@ export function createCompletionReader(deps: { readonly pool: SidecarPool }): Co
         replyJson,
       };
       // Another DSPy may read the same reply as something else.
-      return settled(await deps.pool.parse(request, ctx, program.dialect));
+      return settled(await deps.pool.supervisors.parse(request, ctx, program.dialect));
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { Context } from '@opentelemetry/api';
-import { AppError } from '@signet/kit/error/app-error.ts';
 import { normalizeError } from '@signet/kit/error/normalize.ts';
+import { pauseOrThrow } from '@signet/kit/pause.ts';
 import { traceparentOf } from '@signet/kit/telemetry/traceparent.ts';
 import type { OptimizeStart, ProgramDefinition } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
@@ -32,6 +32,8 @@ export type OptimizeInput = {
   readonly promptLm: LmEndpoint | undefined;
   /** Who shows how it is done, if it is not the program's. */
   readonly teacherLm: LmEndpoint | undefined;
+  /** Whom the metric asks, if it is not whom the program asks. */
+  readonly metricLm: LmEndpoint | undefined;
   readonly examples: OptimizerExamples;
 };
 
@@ -88,29 +90,12 @@ async function findPlace(
       }
     }
     if (performance.now() - awaySinceMs > awayMaxMs) throw engineUnavailable();
-    await pause(signal);
+    await pauseOrThrow(lookAgainMs, signal);
   }
 }
 
-function pause(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(
-        signal.reason instanceof AppError ? signal.reason : new AppError('CANCELLED', 'The optimization was cancelled'),
-      );
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, lookAgainMs);
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-  });
-}
-
 function startOf(input: OptimizeInput, trace: Context): OptimizeStart {
-  const { program, metric, lm, promptLm, teacherLm } = input;
+  const { program, metric, lm, promptLm, teacherLm, metricLm } = input;
   const own =
     metric.kind === 'dspy' || metric.kind === 'python' ? metricProgram({ ...metric, kind: metric.kind }) : undefined;
   return {
@@ -122,6 +107,7 @@ function startOf(input: OptimizeInput, trace: Context): OptimizeStart {
       name: own?.module ?? '',
       configJson: own?.moduleConfig === undefined ? Buffer.alloc(0) : Buffer.from(writeJson(own.moduleConfig)),
       threshold: metric.threshold ?? 0,
+      lm: metricLm && capabilitiesOf(program, metricLm),
     },
     seed: BigInt(input.seed),
     threads: input.threads,

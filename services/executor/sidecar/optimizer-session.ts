@@ -22,8 +22,11 @@ const heartbeatMs = 3_000;
 const silentMaxMs = 20_000;
 const forceAfterMs = 3_000;
 
+/** What calls of a model are made for: the program, one that shows how it is done, proposals and reflection, the measure. */
+export const lmRoles = ['task', 'teacher', 'prompt', 'metric'] as const;
+
 /** Which model a call is meant for. */
-export type LmRole = 'task' | 'teacher' | 'prompt';
+export type LmRole = (typeof lmRoles)[number];
 
 /** A candidate as the process tells it. */
 export type ToldTrial = {
@@ -250,7 +253,7 @@ class OptimizerSession {
     try {
       const { messages, outputFields, promptAdapter, optionsJson } = call;
       const request = { messages, outputFields, promptAdapter, options: readObject(optionsJson) };
-      const known: LmRole = role === 'teacher' || role === 'prompt' ? role : 'task';
+      const known = lmRoles.find((one) => one === role) ?? 'task';
       const completion = await this.#listener.complete(known, request, call.traceparent);
       const { text, streamed, promptTokens, completionTokens, finishReason } = completion;
       const tokens = { promptTokens: BigInt(promptTokens), completionTokens: BigInt(completionTokens) };

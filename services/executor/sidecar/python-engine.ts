@@ -40,7 +40,7 @@ async function prepare(
   program: EngineProgram,
   ctx: { signal: AbortSignal; deadlineMs: number },
 ): Promise<Prepared> {
-  const { dspyProgramId, dialect, planJson, nativeFault } = await pool.compile(
+  const { dspyProgramId, dialect, planJson, nativeFault } = await pool.supervisors.compile(
     nameProgram(program, undefined).program,
     ctx,
   );
@@ -98,7 +98,7 @@ async function render(
   ctx: { readonly lm: LmEndpoint | undefined; readonly signal: AbortSignal; readonly deadlineMs: number },
 ): Promise<RenderedPrompt> {
   const predictor = firstPredictors[program.module] ?? 'predict';
-  const { messagesJson, error } = await pool.render(
+  const { messagesJson, error } = await pool.supervisors.render(
     {
       program: nameProgram(program, ctx.lm).program,
       predictor,

@@ -4,36 +4,21 @@ import type { Tracer } from '@opentelemetry/api';
 import type { Address } from '@signet/kit/config/env.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { Logger } from '@signet/kit/log/logger.ts';
-import {
-  type ParseCompletionRequest,
-  type ParseCompletionResponse,
-  type ProgramDefinition,
-  type QueryRequest,
-  type QueryResponse,
-  type RenderPromptRequest,
-  type RenderPromptResponse,
-  type Signature,
-  type Dialect as WireDialect,
-  type Worker,
-  WorkerState,
-} from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
+import type { Worker } from '@signet/proto/gen/signet/sidecar/v1/sidecar.ts';
 import type { Dialect } from '../engine/engine.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
 import type { ToolCaller } from '../tool/call-tool.ts';
-import { isSolo, type Lane, laneOf, lanes, runsAlone } from './lane.ts';
+import { isSolo, type Lane, lanes, runsAlone } from './lane.ts';
 import { createOptimizerHost, type OptimizerHost } from './optimizer-host.ts';
 import { type PoolTotals, PoolView } from './pool-view.ts';
-import { moduleFailure } from './run-failure.ts';
 import { SidecarRun, type SidecarRunContext, type SidecarRunInput, type SidecarRunResult } from './sidecar-run.ts';
-import { engineUnavailable, type SupervisorCallContext, type SupervisorClient } from './supervisor-client.ts';
-import { WorkerSession, type WorkerSessionDeps } from './worker-session.ts';
+import { engineUnavailable } from './supervisor-client.ts';
+import { createSupervisors, type Supervisors } from './supervisors.ts';
+import { WorkerSessions } from './worker-sessions.ts';
 
 const tickMs = 1_000;
-const reopenMs = 200;
 const returnMax = 3;
 const soonMs = 250;
-// How many more runs than the least busy worker one may have that is being sent runs anyway.
-const aheadMax = 3;
 
 /** What a pool needs. */
 export type SidecarPoolDeps = {
@@ -64,26 +49,14 @@ export type PoolGauges = {
   readonly totals: PoolTotals;
 };
 
-/** A program that can be built. */
-export type CompiledProgram = {
-  readonly dspyProgramId: string;
-  readonly dialect: WireDialect | undefined;
-  /** The prompt plan; empty if there is none. */
-  readonly planJson: string;
-  /** Why there is none; empty if there is one. */
-  readonly nativeFault: string;
-};
-
-/** What a class of the allow-list declares. */
-export type DescribedModule = { readonly name: string; readonly signature: Signature };
-
 /** Every worker of every sidecar as one place to run programs. */
 export class SidecarPool {
+  /** Who answers what needs no worker of ours. */
+  readonly supervisors: Supervisors;
   readonly #options: Required<SidecarPoolOptions>;
   readonly #view: PoolView;
-  readonly #sessionDeps: WorkerSessionDeps;
-  readonly #sessions = new Map<string, WorkerSession>();
-  readonly #notBefore = new Map<string, number>();
+  readonly #metadata = new Metadata();
+  readonly #sessions: WorkerSessions;
   readonly #waiting: Readonly<Record<Lane, Set<SidecarRun>>> = {
     shared: new Set(),
     solo: new Set(),
@@ -91,8 +64,6 @@ export class SidecarPool {
     bulk_solo: new Set(),
   };
   readonly #timer: NodeJS.Timeout;
-  #turn = 0;
-  #last: WorkerSession | undefined;
   #soonTimer: NodeJS.Timeout | undefined;
   #workerSeenMs = performance.now();
   #sidecarSeenMs = performance.now();
@@ -100,12 +71,21 @@ export class SidecarPool {
 
   constructor(deps: SidecarPoolDeps, options: SidecarPoolOptions) {
     this.#options = { waitingMax: 1_000, silentMaxMs: 10_000, unavailableAfterMs: 10_000, ...options };
-    const metadata = new Metadata();
+    const metadata = this.#metadata;
     metadata.set('authorization', `Bearer ${deps.internalToken}`);
     const { lm, tools, tracer, log } = deps;
     const executor = randomBytes(6).toString('hex');
-    this.#sessionDeps = { lm, tools, tracer, log, metadata, executor, silentMaxMs: this.#options.silentMaxMs };
+    const { silentMaxMs } = this.#options;
+    this.#sessions = new WorkerSessions(
+      { lm, tools, tracer, log, metadata, executor, silentMaxMs },
+      {
+        onRoom: (lane) => this.#pump(lane),
+        onReturned: (run) => this.#takeBack(run),
+        onGone: () => this.#look(),
+      },
+    );
     this.#view = new PoolView({ metadata, log }, options.addresses);
+    this.supervisors = createSupervisors(this.#view);
     this.#timer = setInterval(() => this.#tick(), tickMs);
     this.#timer.unref();
     this.#look();
@@ -113,19 +93,18 @@ export class SidecarPool {
 
   /** True if a worker is there to begin any run. Solo workers do not count, as they come when somebody waits for one, nor does a cluster. */
   ready(): boolean {
-    return this.#isThere('shared');
+    return this.#sessions.isThere('shared');
   }
 
   /** How the pool is now: what its instruments show. */
   gauges(): PoolGauges {
-    let inFlight = 0;
-    for (const session of this.#sessions.values()) inFlight += session.inFlight;
-    return { inFlight, waiting: this.#waitingCount, workers: this.#view.workers, totals: this.#view.totals };
+    const { workers, totals } = this.#view;
+    return { inFlight: this.#sessions.inFlight, waiting: this.#waitingCount, workers, totals };
   }
 
   /** Where optimizers run, each in a process of its own. */
   optimizers(): OptimizerHost {
-    return createOptimizerHost({ supervisors: () => this.#view.supervisors, metadata: this.#sessionDeps.metadata });
+    return createOptimizerHost({ supervisors: () => this.#view.supervisors, metadata: this.#metadata });
   }
 
   /** The workers as the supervisors last named them. */
@@ -153,47 +132,13 @@ export class SidecarPool {
     return run.done;
   }
 
-  /** Whether a program can be built: its opaque name and dialect, or MODULE_INVALID or SIGNATURE_TYPE. */
-  async compile(program: ProgramDefinition, ctx: SupervisorCallContext): Promise<CompiledProgram> {
-    const compiled = await this.#ask((supervisor) => supervisor.compile(program, ctx), ctx);
-    const { dspyProgramId, dialect, error, planJson, planFault } = compiled;
-    if (error !== undefined) throw moduleFailure(error);
-    return { dspyProgramId, dialect, planJson: planJson.toString('utf8'), nativeFault: planFault };
-  }
-
-  /** Lets DSPy write the messages of a predictor. */
-  render(request: RenderPromptRequest, ctx: SupervisorCallContext): Promise<RenderPromptResponse> {
-    return this.#ask((supervisor) => supervisor.render(request, ctx), ctx);
-  }
-
-  /** Lets DSPy of a dialect read a completion; ENGINE_UNAVAILABLE if there is none of it. Undefined means any. */
-  parse(
-    request: ParseCompletionRequest,
-    ctx: SupervisorCallContext,
-    dialect?: Dialect,
-  ): Promise<ParseCompletionResponse> {
-    return this.#ask((supervisor) => supervisor.parse(request, ctx), ctx, dialect);
-  }
-
-  /** What the class behind a name of the allow-list declares, or MODULE_INVALID or SIGNATURE_TYPE. */
-  async describe(name: string, ctx: SupervisorCallContext): Promise<DescribedModule> {
-    const { signature, error, kind } = await this.#ask((supervisor) => supervisor.describe(name, ctx), ctx);
-    if (error !== undefined) throw moduleFailure(error).with({ kind });
-    return { name, signature: signature ?? { instructions: '', fields: [] } };
-  }
-
-  /** Rows of what a sidecar holds; ENGINE_UNAVAILABLE if none answers. */
-  query(request: QueryRequest, ctx: SupervisorCallContext): Promise<QueryResponse> {
-    return this.#ask((supervisor) => supervisor.query(request, ctx), ctx);
-  }
-
   /** Ends every session; runs that have not ended fail. */
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
     clearTimeout(this.#soonTimer);
     for (const run of this.#allWaiting()) run.fail(new AppError('SHUTTING_DOWN', 'The executor is shutting down'));
-    for (const session of [...this.#sessions.values()]) session.close();
+    this.#sessions.close();
     this.#view.close();
   }
 
@@ -204,7 +149,7 @@ export class SidecarPool {
     }
     const lane = this.#laneOf(run);
     const waiting = this.#waiting[lane];
-    const session = waiting.size === 0 ? this.#choose(lane) : undefined;
+    const session = waiting.size === 0 ? this.#sessions.choose(lane) : undefined;
     if (session !== undefined) {
       session.start(run);
       return;
@@ -226,13 +171,8 @@ export class SidecarPool {
     const { program } = input.named;
     const alone = input.alone || runsAlone(program.module, this.#view.sharedModuleNames);
     const onCluster = alone ? 'bulk_solo' : 'bulk';
-    if (input.isBulk && this.#isThere(onCluster)) return onCluster;
+    if (input.isBulk && this.#sessions.isThere(onCluster)) return onCluster;
     return alone ? 'solo' : 'shared';
-  }
-
-  #isThere(lane: Lane): boolean {
-    for (const session of this.#sessions.values()) if (session.lane === lane && session.isReady) return true;
-    return false;
   }
 
   get #waitingCount(): number {
@@ -246,39 +186,11 @@ export class SidecarPool {
   #pump(lane: Lane): void {
     const waiting = this.#waiting[lane];
     for (const run of waiting) {
-      const session = this.#choose(lane);
+      const session = this.#sessions.choose(lane);
       if (session === undefined) return;
       waiting.delete(run);
       session.start(run);
     }
-  }
-
-  #choose(lane: Lane): WorkerSession | undefined {
-    if (isSolo(lane)) return this.#chooseSolo(lane);
-    const sessions = [...this.#sessions.values()];
-    this.#turn += 1;
-    let best: WorkerSession | undefined;
-    for (let at = 0; at < sessions.length; at += 1) {
-      // Begins elsewhere each time, so that equals share the work.
-      const session = sessions[(at + this.#turn) % sessions.length]!;
-      if (session.lane !== lane || !session.hasRoom) continue;
-      if (best === undefined || loadOf(session) < loadOf(best)) best = session;
-    }
-    if (best === undefined) return undefined;
-    const last = this.#last;
-    if (last?.hasRoom === true && last.lane === lane && loadOf(last) < loadOf(best) + aheadMax) return last;
-    if (last === undefined) setImmediate(() => this.#forget());
-    this.#last = best;
-    return best;
-  }
-
-  #chooseSolo(lane: Lane): WorkerSession | undefined {
-    for (const session of this.#sessions.values()) if (session.lane === lane && session.hasRoom) return session;
-    return undefined;
-  }
-
-  #forget(): void {
-    this.#last = undefined;
   }
 
   // Solo workers are started for those who wait: as long as a sidecar answers, one may come.
@@ -290,7 +202,7 @@ export class SidecarPool {
   }
 
   #tick(): void {
-    for (const session of [...this.#sessions.values()]) session.tick();
+    this.#sessions.tick();
     if (this.ready()) this.#workerSeenMs = performance.now();
     if (this.#view.answers) this.#sidecarSeenMs = performance.now();
     this.#leaveCluster();
@@ -302,7 +214,7 @@ export class SidecarPool {
 
   #leaveCluster(): void {
     for (const lane of ['bulk', 'bulk_solo'] as const) {
-      if (this.#isThere(lane)) continue;
+      if (this.#sessions.isThere(lane)) continue;
       const waiting = [...this.#waiting[lane]];
       this.#waiting[lane].clear();
       for (const run of waiting) this.#place(run);
@@ -312,45 +224,14 @@ export class SidecarPool {
   #look(): void {
     const soloWaiting = this.#waiting.solo.size;
     void this.#view.poll(soloWaiting).then(() => {
-      this.#open();
+      if (this.#closed) return;
+      this.#sessions.open(this.#view.workers);
       // A solo worker is on its way, or a poll that began earlier has not asked for one yet.
-      if (this.#waiting.solo.size > 0 && !this.#closed) {
+      if (this.#waiting.solo.size > 0) {
         clearTimeout(this.#soonTimer);
         this.#soonTimer = setTimeout(() => this.#look(), soonMs).unref();
       }
     });
-  }
-
-  #open(): void {
-    if (this.#closed) return;
-    const now = performance.now();
-    for (const { address, state, lane } of this.#view.workers) {
-      const session = this.#sessions.get(address);
-      if (session !== undefined) {
-        if (state === WorkerState.WORKER_STATE_DRAINING) session.draining = true;
-      } else if (state === WorkerState.WORKER_STATE_READY && now >= (this.#notBefore.get(address) ?? 0)) {
-        this.#openSession(address, laneOf(lane));
-      }
-    }
-  }
-
-  #openSession(address: string, lane: Lane): void {
-    const session = new WorkerSession(
-      this.#sessionDeps,
-      { address, lane },
-      {
-        onRoom: () => this.#pump(lane),
-        onReturned: (run) => this.#takeBack(run),
-        onLost: () => {
-          if (this.#sessions.get(address) === session) this.#sessions.delete(address);
-          this.#notBefore.set(address, performance.now() + reopenMs);
-          // Ports are used again and again; only the recent ones matter.
-          if (this.#notBefore.size > 1_000) this.#notBefore.clear();
-          if (!this.#closed) setTimeout(() => this.#look(), reopenMs).unref();
-        },
-      },
-    );
-    this.#sessions.set(address, session);
   }
 
   #takeBack(run: SidecarRun): void {
@@ -362,29 +243,4 @@ export class SidecarPool {
     }
     this.#place(run);
   }
-
-  async #ask<T>(
-    call: (supervisor: SupervisorClient) => Promise<T>,
-    ctx: SupervisorCallContext,
-    dialect?: Dialect,
-  ): Promise<T> {
-    const able = () => (dialect === undefined ? this.#view.supervisors : this.#view.supervisorsOf(dialect));
-    if (able().length === 0) await this.#view.poll(0);
-    let failure = engineUnavailable();
-    for (const supervisor of able()) {
-      try {
-        return await call(supervisor);
-      } catch (error) {
-        if (!(error instanceof AppError) || error.reason !== 'ENGINE_UNAVAILABLE') throw error;
-        failure = error;
-      }
-      if (Date.now() >= ctx.deadlineMs) break;
-    }
-    throw failure;
-  }
-}
-
-function loadOf(session: WorkerSession): number {
-  // A slow one gets nothing while another one has room.
-  return session.isSlow ? session.inFlight + 1_000_000 : session.inFlight;
 }

@@ -22,7 +22,6 @@ import { LiveExecutions } from '../execution/live.ts';
 import { createLmCallStore } from '../execution/lm-call.postgres.ts';
 import { createRecorderStore } from '../execution/recorder.postgres.ts';
 import { Recorder } from '../execution/recorder.ts';
-import { createRetentionStore } from '../execution/retention.postgres.ts';
 import { createExecutionStore } from '../execution/store.postgres.ts';
 import { PlanRefresher } from '../native/plan-refresher.ts';
 import { createPipelines, type Pipelines } from '../pipeline/pipelines.ts';
@@ -64,14 +63,13 @@ export function createTestProcess(databaseUrl: string, fake: FakeRegistry): Test
     throw new Error('no pipelines here');
   });
   const deps = {
-    pipelines: { ...pipelines, planClaimed: () => undefined },
+    pipelines: { ...pipelines, planClaimed: async () => undefined },
     ...{ log, telemetry, clock, registry, engines, live, leases, languageModels, catalog, lmCallStore, cache },
     router: new Router({ engines }),
     plans: new PlanRefresher({ registry, catalog, engines, log }),
     store: createExecutionStore(database),
     idempotency: createIdempotencyStore(database),
-    retention: createRetentionStore(database),
-    retentionMs: undefined,
+    retentions: [],
     shadowRunner: new ShadowRunner({ store: createShadowStore(database), lmCallStore, tracer, meter, log }),
     recorder: new Recorder({ store: createRecorderStore(records, owner), clock, log }),
     instruments: createRunInstruments(meter, {

@@ -9,21 +9,27 @@ import { ProgramConfiguration } from '@signet/proto/gen/signet/v1/program.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/database.ts';
+import type { ExecutorParts } from '../app.ts';
 import type { FakeProgram } from '../catalog/registry.fake.ts';
+import type { ExecutorConfig } from '../config.ts';
 import { callerContext, read, startTestExecutor, type TestExecutor } from './executor.ts';
 
 /** The executor of a test file, and the way to its database. */
 export type UsedExecutor = TestExecutor & { readonly databaseUrl: string; readonly sql: pg.Client };
 
 /** Gives a test file an executor with these programs and a database of its own; it stands from before the first test to after the last one. */
-export function useTestExecutor(programs: readonly FakeProgram[] = []): UsedExecutor {
+export function useTestExecutor(
+  programs: readonly FakeProgram[] = [],
+  parts?: ExecutorParts,
+  config?: Partial<ExecutorConfig>,
+): UsedExecutor {
   const test = {} as UsedExecutor;
   let database: TestDatabase | undefined;
   let sql: pg.Client | undefined;
   let started: TestExecutor | undefined;
   beforeAll(async () => {
     database = await createTestDatabase(['executor']);
-    started = await startTestExecutor(database.url);
+    started = await startTestExecutor(database.url, { parts, config });
     sql = new pg.Client(database.url);
     await sql.connect();
     for (const program of programs) started.registry.put(program);

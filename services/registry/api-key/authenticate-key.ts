@@ -2,11 +2,12 @@ import type { Principal } from '@signet/kit/call-context.ts';
 import { AppError } from '@signet/kit/error/app-error.ts';
 import type { KeyLookup } from './key-lookup.postgres.ts';
 import { hashKey, isPlausibleKey } from './key-text.ts';
+import type { Peppers } from './open-peppers.ts';
 
 /** What finding a key's owner needs. */
 export type AuthenticateDeps = {
   readonly keys: KeyLookup;
-  readonly secretKey: string;
+  readonly peppers: Peppers;
   /** The key of the environment: taken as it is, whatever its form. */
   readonly adminKey: string | undefined;
 };
@@ -20,7 +21,7 @@ export async function authenticateKey(
   key: string,
 ): Promise<Principal & { readonly expireTime: Date | undefined }> {
   if (key !== deps.adminKey && !isPlausibleKey(key)) throw keyInvalid();
-  const found = await deps.keys.byHash(hashKey(key, deps.secretKey));
+  const found = await deps.keys.byHash(deps.peppers.map((pepper) => hashKey(key, pepper)));
   if (found === undefined || found.isRevoked) throw keyInvalid();
   const { id, name, role, expireTime } = found;
   if (found.isExpired) throw new AppError('KEY_EXPIRED', 'The API key has expired', { metadata: { key_id: id } });

@@ -6,7 +6,7 @@ import { hashKey, makeKey } from './key-text.ts';
 import type { ApiKeyStore } from './store.postgres.ts';
 
 /** What the use cases of keys need. */
-export type ApiKeyDeps = { readonly apiKeys: ApiKeyStore; readonly secretKey: string; readonly clock: Clock };
+export type ApiKeyDeps = { readonly apiKeys: ApiKeyStore; readonly pepper: string; readonly clock: Clock };
 
 /** A new key. */
 export type CreateApiKeyInput = {
@@ -32,7 +32,7 @@ export async function createApiKey(
     name: input.name,
     role: input.role ?? 'viewer',
     prefix,
-    keyHash: hashKey(key, deps.secretKey),
+    keyHash: hashKey(key, deps.pepper),
     expireTime: input.expireTime ?? null,
     labels: input.labels,
   });

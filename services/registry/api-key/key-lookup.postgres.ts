@@ -12,8 +12,8 @@ export type FoundKey = {
   readonly isExpired: boolean;
 };
 
-/** Finds keys by their hash. */
-export type KeyLookup = { byHash(keyHash: Buffer): Promise<FoundKey | undefined> };
+/** Finds a key by its hashes, one for each pepper. */
+export type KeyLookup = { byHash(keyHashes: readonly Buffer[]): Promise<FoundKey | undefined> };
 
 type Row = {
   id: string;
@@ -27,17 +27,17 @@ type Row = {
 /** Makes the lookup over the database: one prepared statement a key. */
 export function createKeyLookup(database: Pick<Database, 'read'>): KeyLookup {
   return {
-    async byHash(keyHash) {
+    async byHash(keyHashes) {
       const [row] = await database.read<Row>(
         'authenticate-key',
         // A former secret ends with its overlap, or with the key.
         `select id, name, role, end_time as expire_time, is_revoked, coalesce(end_time <= now(), false) as is_expired
          from (
            select id, name, role, revoke_time is not null as is_revoked,
-             case when key_hash = $1 then expire_time else least(expire_time, former_until) end as end_time
-           from registry.api_keys where key_hash = $1 or former_key_hash = $1
+             case when key_hash = any ($1) then expire_time else least(expire_time, former_until) end as end_time
+           from registry.api_keys where key_hash = any ($1) or former_key_hash = any ($1)
          ) found`,
-        [keyHash],
+        [keyHashes],
       );
       if (row === undefined) return undefined;
       const { id, name, role, expire_time: expireTime, is_revoked: isRevoked, is_expired: isExpired } = row;

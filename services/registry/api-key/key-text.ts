@@ -22,9 +22,9 @@ export function isPlausibleKey(text: string): boolean {
   return match === null || checksum(match[1]!) === match[2];
 }
 
-/** What is kept of a key: an HMAC-SHA256 of all of it under the secret key. */
-export function hashKey(key: string, secretKey: string): Buffer {
-  return createHmac('sha256', secretKey).update('api-key:').update(key).digest();
+/** What is kept of a key: an HMAC-SHA256 of all of it under a pepper. */
+export function hashKey(key: string, pepper: string): Buffer {
+  return createHmac('sha256', pepper).update('api-key:').update(key).digest();
 }
 
 function checksum(body: string): string {

@@ -27,7 +27,7 @@ export async function rotateApiKey(
   const now = deps.clock.now();
   const apiKey = await deps.apiKeys.replaceHash(key, {
     prefix,
-    keyHash: hashKey(secret, deps.secretKey),
+    keyHash: hashKey(secret, deps.pepper),
     formerUntil: overlapSeconds === 0 ? null : new Date(now.getTime() + overlapSeconds * 1000),
     rotateTime: now,
   });

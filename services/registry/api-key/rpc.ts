@@ -19,12 +19,12 @@ import { readCreate, readUpdate, toWireApiKey } from './wire.ts';
 type Stores = Pick<ApiKeyDeps, 'apiKeys'> & RepeatDeps;
 
 /** What the handlers need. */
-export type ApiKeyRpcDeps = { readonly work: UnitOfWork<Stores>; readonly secretKey: string; readonly clock: Clock };
+export type ApiKeyRpcDeps = { readonly work: UnitOfWork<Stores>; readonly pepper: string; readonly clock: Clock };
 
 /** The handlers of ApiKeyService. */
 export function createApiKeyHandlers(deps: ApiKeyRpcDeps): Handlers<typeof ApiKeyServiceService> {
-  const { work, secretKey, clock } = deps;
-  const withKeys = ({ apiKeys }: Stores) => ({ apiKeys, secretKey, clock });
+  const { work, pepper, clock } = deps;
+  const withKeys = ({ apiKeys }: Stores) => ({ apiKeys, pepper, clock });
   return {
     createApiKey: (request, ctx) =>
       handleChange(work, 'CreateApiKey', request, CreateApiKeyResponse, ctx, async (stores) => {

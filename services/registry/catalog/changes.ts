@@ -1,4 +1,4 @@
-import type { Seal } from '../language-model/seal.ts';
+import type { Seal } from '../sealing/seal.ts';
 import type { ResolvedLanguageModel, ResolvedModule, ResolvedProgram } from './catalog.ts';
 import type { LanguageModelReads } from './language-models.postgres.ts';
 import type { ModuleReads } from './modules.postgres.ts';

@@ -18,6 +18,9 @@ export type CheckedRow = { readonly row: Omit<StagedRow, 'rowNumber'> } | { read
 export type ExampleChecker = (row: GivenRow) => CheckedRow;
 
 const labelMax = 100;
+// Within these, sums of squares of a million weights are exact enough.
+const weightMin = 1e-6;
+const weightMax = 1e6;
 const splitNames = new Map<string, Split>([
   ...allSplits.flatMap((split) => [[split, split] as const, [`split_${split}`, split] as const]),
   ['training', 'train'],
@@ -48,7 +51,8 @@ export function createExampleChecker(spec: SignatureSpec, strictMode: boolean, s
       sourceExecutionId: readExecution(sourceExecutionId),
     };
     if (about.split === null) faults.push(fault(line, 'split', 'UNKNOWN_VALUE', 'must be train, validation or test'));
-    if (about.weight === undefined) faults.push(fault(line, 'weight', 'OUT_OF_RANGE', 'must be a number above 0'));
+    if (about.weight === undefined)
+      faults.push(fault(line, 'weight', 'OUT_OF_RANGE', 'must be a number from 0.000001 to 1,000,000'));
     if (about.label === undefined) {
       faults.push(fault(line, 'label', 'INVALID', `must be one line of at most ${labelMax} characters`));
     }
@@ -86,7 +90,7 @@ function readSplit(value: JsonValue | undefined): Split | undefined | null {
 function readWeight(value: JsonValue | undefined): number | undefined {
   if (value === undefined || value === null) return 1;
   const weight = value instanceof JsonNumber ? value.toNumber() : 0;
-  return weight > 0 && Number.isFinite(weight) ? weight : undefined;
+  return weight >= weightMin && weight <= weightMax ? weight : undefined;
 }
 
 function readLabel(value: JsonValue | undefined): string | undefined {

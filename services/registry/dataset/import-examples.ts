@@ -117,8 +117,11 @@ async function stage(
   return { stagedCount, rowCount, faultyCount, faults };
 }
 
-function requireRows({ rowCount, faultyCount, faults }: Staged, { keepGood }: ImportOptions): void {
-  if (rowCount === 0) throw new AppError('INVALID_REQUEST', 'There are no rows', { metadata: { rows: '0' } });
+function requireRows({ rowCount, faultyCount, faults }: Staged, { keepGood, source }: ImportOptions): void {
+  if (rowCount === 0) {
+    const what = source === 'executions' ? 'There are no executions that fit' : 'There are no rows';
+    throw new AppError('INVALID_REQUEST', what, { metadata: { rows: '0' } });
+  }
   const [first] = faults;
   if (faultyCount === 0 || keepGood === true || first === undefined) return;
   const where = `line ${first.line}${first.field === '' ? '' : `, ${first.field}`}`;

@@ -1,7 +1,9 @@
 import { parseJson } from '@signet/signature/parse-json.ts';
+import { parseSpec } from '@signet/signature/parser.ts';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from './canonical-json.ts';
-import { DistinctCounter } from './statistics.ts';
+import type { Example } from './dataset.ts';
+import { createStatisticsGatherer, DistinctCounter } from './statistics.ts';
 
 describe('DistinctCounter', () => {
   it.each([0, 1, 999, 4000])('counts %d texts exactly, however often they come', (count) => {
@@ -15,6 +17,14 @@ describe('DistinctCounter', () => {
     for (let at = 0; at < count; at++) counter.add(`text ${at}`);
     expect(Math.abs(counter.count() - count) / count).toBeLessThan(0.05);
   });
+});
+
+it('never tells more different values than there are', () => {
+  const gatherer = createStatisticsGatherer(parseSpec('question: str -> answer: str'));
+  const rest = { outputs: '{}', sourceExecutionId: null } as Example;
+  for (let at = 0; at < 20_002; at++) gatherer.add({ ...rest, inputs: `{"question":"q${at}"}` });
+  const [{ filledCount, distinctCount } = { filledCount: 0, distinctCount: 1 }] = gatherer.result().fields;
+  expect(distinctCount).toBeLessThanOrEqual(filledCount);
 });
 
 describe('canonicalJson', () => {

@@ -88,7 +88,8 @@ class FieldGatherer {
 
   result(): Omit<FieldStatistics, 'field' | 'type'> {
     const { filled: filledCount, measure, min, max, mean } = this;
-    return { filledCount, distinctCount: this.distinct.count(), measure, min, max, mean };
+    const distinctCount = Math.min(this.distinct.count(), filledCount);
+    return { filledCount, distinctCount, measure, min, max, mean };
   }
 }
 

@@ -23,6 +23,7 @@ import { Pipelines012 } from './migrations/012-pipelines.ts';
 import { Datasets013 } from './migrations/013-datasets.ts';
 import { Optimizers014 } from './migrations/014-optimizers.ts';
 import { ServingPolicies015 } from './migrations/015-serving-policies.ts';
+import { SecretKeys017 } from './migrations/017-secret-keys.ts';
 import { releaseLostConnections } from './release-lost.ts';
 
 /** Makes the ORM of the schema `registry`: an explicit list of entities and migrations, up to `connectionMax` connections. */
@@ -76,6 +77,7 @@ export function createOrm(databaseUrl: string, connectionMax = 10): Promise<Mikr
         { name: '013-datasets', class: Datasets013 },
         { name: '014-optimizers', class: Optimizers014 },
         { name: '015-serving-policies', class: ServingPolicies015 },
+        { name: '017-secret-keys', class: SecretKeys017 },
       ],
     },
   });

@@ -3,6 +3,7 @@ import { AppError } from '@signet/kit/error/app-error.ts';
 import { newId } from '@signet/kit/id.ts';
 import { FieldChecks, type JsonRecord } from '../check/field-checks.ts';
 import { deriveSlug, isSlug } from '../program/slug.ts';
+import type { Seal } from '../sealing/seal.ts';
 import {
   checkApiBase,
   checkCredential,
@@ -22,7 +23,6 @@ import {
   type LmProvider,
 } from './language-model.ts';
 import { requireFallbacks } from './require-fallbacks.ts';
-import type { Seal } from './seal.ts';
 import { type LanguageModelStore, type NewLanguageModel, slugTaken } from './store.postgres.ts';
 
 /** What the use cases of language models need. */
@@ -68,7 +68,7 @@ export async function createLanguageModel(
   const insert = async (slug: string): Promise<LanguageModel | undefined> => {
     await requireFallbacks(deps, slug, checked.fallbacks);
     const id = newId();
-    const credential = input.credential === '' ? undefined : deps.seal.seal(id, input.credential);
+    const credential = input.credential === '' ? undefined : deps.seal.seal('language-model', id, input.credential);
     return deps.languageModels.create({ ...checked, id, slug }, credential);
   };
   if (input.slug !== '') {

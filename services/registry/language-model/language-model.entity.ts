@@ -22,6 +22,7 @@ export const LanguageModelEntity = defineEntity({
     fallbacks: p.json<readonly string[]>(),
     labels: p.json<Record<string, string>>(),
     credential: p.blob().nullable().lazy(),
+    credentialKeyId: p.text().nullable().lazy(),
     credentialUpdateTime: p.datetime(3).nullable(),
     catalogRevision: p.bigint('number'),
     rowVersion: p.integer(),

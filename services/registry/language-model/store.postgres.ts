@@ -11,6 +11,7 @@ import { type PageRow, pageRows, shortened, toPage } from '../db/page.ts';
 import type { ListQuery, Page } from '../page.ts';
 import { isSlug } from '../program/slug.ts';
 import { catalogChannel } from '../program/store.postgres.ts';
+import type { Sealed } from '../sealing/seal.ts';
 import { LanguageModelEntity } from './language-model.entity.ts';
 import { type LanguageModel, lmProviders } from './language-model.ts';
 
@@ -93,9 +94,8 @@ export function createLanguageModelStore({ em, select }: Session) {
     },
 
     /** Makes a language model with its sealed credential; undefined if its slug is taken. */
-    async create(given: NewLanguageModel, credential: Buffer | undefined): Promise<LanguageModel | undefined> {
-      const sealed = credential === undefined ? {} : { credential, credentialUpdateTime: new Date() };
-      const row = { ...initialColumns, ...given, ...sealed };
+    async create(given: NewLanguageModel, credential: Sealed | undefined): Promise<LanguageModel | undefined> {
+      const row = { ...initialColumns, ...given, ...credentialColumns(credential, new Date()) };
       const insert = em.createQueryBuilder(LanguageModelEntity).insert(row).onConflict().ignore();
       if ((await insert.execute('run')).affectedRows === 0) return undefined;
       await announce(given.id);
@@ -106,11 +106,10 @@ export function createLanguageModelStore({ em, select }: Session) {
     async change(
       { id, rowVersion }: LanguageModel,
       changes: LanguageModelChanges,
-      credential?: Buffer | null,
+      credential?: Sealed | null,
     ): Promise<LanguageModel> {
       const now = new Date();
-      const sealed =
-        credential === undefined ? {} : { credential, credentialUpdateTime: credential === null ? null : now };
+      const sealed = credentialColumns(credential, now);
       const next = { ...changes, ...sealed, rowVersion: rowVersion + 1, updateTime: now };
       const changed = await em.nativeUpdate(LanguageModelEntity, { id, rowVersion }, next);
       if (changed !== 1) throw new AppError('WRITE_CONFLICT', 'Another change came first; try again');
@@ -120,7 +119,7 @@ export function createLanguageModelStore({ em, select }: Session) {
 
     /** Forgets a language model and its credential; a tombstone tells executors so. */
     async remove({ id, rowVersion }: LanguageModel): Promise<void> {
-      const gone = { credential: null, credentialUpdateTime: null, deleteTime: new Date(), rowVersion: rowVersion + 1 };
+      const gone = { ...credentialColumns(null), deleteTime: new Date(), rowVersion: rowVersion + 1 };
       await em.nativeUpdate(LanguageModelEntity, { id }, gone);
       await announce(id);
     },
@@ -167,6 +166,12 @@ export function createLanguageModelStore({ em, select }: Session) {
       return toPage(rows, query.pageSize, bound, order.length, (row) => em.map(LanguageModelEntity, row as never));
     },
   };
+}
+
+function credentialColumns(sealed: Sealed | null | undefined, now?: Date) {
+  if (sealed === undefined) return {};
+  if (sealed === null) return { credential: null, credentialKeyId: null, credentialUpdateTime: null };
+  return { credential: sealed.bytes, credentialKeyId: sealed.keyId, credentialUpdateTime: now };
 }
 
 /** The error for a slug that another language model has. */

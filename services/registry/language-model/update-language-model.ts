@@ -56,7 +56,7 @@ export async function updateLanguageModel(
   if (before.credentialUpdateTime && !isSamePlace(before, changes)) requireRole(ctx, 'admin');
   if (changes.fallbacks !== undefined) await requireFallbacks(deps, before.slug, changes.fallbacks);
   const { id } = before;
-  const sealed = input.credential === '' ? null : deps.seal.seal(id, input.credential);
+  const sealed = input.credential === '' ? null : deps.seal.seal('language-model', id, input.credential);
   return deps.languageModels.change(before, changes, named.has('credential') ? sealed : undefined);
 }
 

@@ -77,7 +77,7 @@ describe('modules in the registry', () => {
     await eventually(() =>
       expect(seen.get(name)?.module.settings).toMatchObject({ routingStrategy: 1, cacheTtlS: 5n }),
     );
-    await registry.call(modules.deleteModule, { module: name, etag: '', requestId: '' });
+    await registry.call(modules.deleteModule, { module: name, etag: '', requestId: '', force: false });
     await eventually(() => expect(seen.get(name)?.module.deleted).toBe(true));
     controller.abort();
     await watching;

@@ -89,6 +89,27 @@ export function createModuleStore(session: Session) {
       return found ?? undefined;
     },
 
+    /** Which of these modules are there, by ids; those are not deleted until the transaction ends. */
+    async hold(ids: readonly string[]): Promise<ReadonlySet<string>> {
+      if (ids.length === 0) return new Set();
+      // In one order, so that two that hold the same cannot lock each other.
+      const rows = await em.execute<{ id: string }[]>(
+        'select id from registry.modules where id in (?) and delete_time is null order by id for key share',
+        [ids],
+      );
+      return new Set(rows.map(({ id }) => id));
+    },
+
+    /** The slugs of up to four programs, neither deleted nor archived, any version of which is composed of a module. */
+    async programsComposedOf(id: string): Promise<string[]> {
+      const rows = await em.execute<{ slug: string }[]>(
+        `select distinct p.slug from registry.program_modules m join registry.programs p on p.id = m.program_id
+         where m.module_id = ? and p.delete_time is null and p.status <> 'archived' order by p.slug limit 4`,
+        [id],
+      );
+      return rows.map(({ slug }) => slug);
+    },
+
     /** Makes a module, UNINITIALIZED; NAME_TAKEN if its name is taken. */
     async create(module: NewModule): Promise<Module> {
       const id = newId();

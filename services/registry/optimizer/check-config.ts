@@ -1,5 +1,5 @@
 import type { FieldChecks, JsonRecord } from '../check/field-checks.ts';
-import { jobKeys, type KindKey, kinds } from './kinds.ts';
+import { budgetCaps, jobKeys, type KindKey, kinds, metricKinds } from './kinds.ts';
 import type { OptimizerType } from './optimizer.ts';
 
 const keysMax = 64;
@@ -64,7 +64,36 @@ function checkValue(field: string, key: KindKey, value: unknown, checks: FieldCh
       return;
     case 'object':
       if (typeof value !== 'object' || Array.isArray(value)) checks.add(field, 'must be an object');
+      else if (key.name === 'budget') checkBudget(field, value as JsonRecord, checks);
+      else if (key.name === 'metric') checkMetricKind(field, value as JsonRecord, checks);
   }
+}
+
+// In either spelling, as a request over HTTP has it.
+function checkBudget(field: string, budget: JsonRecord, checks: FieldChecks): void {
+  for (const [name, cap] of Object.entries(budget)) {
+    const known = name === 'lmCalls' ? 'lm_calls' : name;
+    const path = `${field}.${name.slice(0, 64).toWellFormed()}`;
+    const amount = typeof cap === 'string' && /^\d{1,15}$/.test(cap) ? Number(cap) : cap;
+    if (!Object.hasOwn(budgetCaps, known)) {
+      checks.add(path, `is no cap; there are ${Object.keys(budgetCaps).join(', ')}`, 'UNKNOWN_FIELD');
+      continue;
+    }
+    const most = budgetCaps[known as keyof typeof budgetCaps];
+    const isWhole = known === 'usd' || Number.isSafeInteger(amount);
+    if (typeof amount !== 'number' || !isWhole || !(amount >= 0 && amount <= most)) {
+      checks.add(path, `must be a ${known === 'usd' ? '' : 'whole '}number from 0 to ${most}`, 'OUT_OF_RANGE');
+    }
+  }
+}
+
+// The rest of a metric is for executors to judge, who know the examples.
+function checkMetricKind(field: string, { kind }: JsonRecord, checks: FieldChecks): void {
+  const word = String(kind ?? '')
+    .toLowerCase()
+    .replace(/^metric_kind_/, '');
+  if (!metricKinds.includes(word))
+    checks.add(`${field}.kind`, `must be one of ${metricKinds.join(', ')}`, 'UNKNOWN_VALUE');
 }
 
 function checkList(field: string, { choices }: KindKey, value: unknown, checks: FieldChecks): void {

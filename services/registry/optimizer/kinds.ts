@@ -192,6 +192,14 @@ export const kinds: Readonly<Record<OptimizerType, Kind>> = {
 
 const splits = ['train', 'validation', 'test'];
 
+/** The rules by which a job's metric may score, by their short words. */
+export const metricKinds: readonly string[] = [
+  ...['exact_match', 'f1', 'contains', 'json_field', 'numeric', 'lm_judge', 'dspy', 'python'],
+];
+
+/** The caps that a budget may have, with the most that each may be. */
+export const budgetCaps = { lm_calls: 1_000_000, tokens: 1_000_000_000_000, usd: 1_000_000, seconds: 72_000 } as const;
+
 /** What jobs find in the settings of every kind where their request leaves it out. */
 export const jobKeys: readonly KindKey[] = [
   { name: 'dataset', type: 'text', description: 'Id or slug of the dataset.' },
@@ -200,6 +208,6 @@ export const jobKeys: readonly KindKey[] = [
   { name: 'validation_splits', type: 'list', choices: splits, description: 'What candidates are compared by.' },
   { name: 'test_splits', type: 'list', choices: splits, description: 'What before and after are measured on.' },
   { name: 'metric', type: 'object', description: 'By what answers are scored.' },
-  { name: 'budget', type: 'object', description: 'What may be spent: lm_calls, tokens, usd, seconds.' },
+  { name: 'budget', type: 'object', description: `What may be spent: ${Object.keys(budgetCaps).join(', ')}.` },
   integer('seed', 0, to(0, Number.MAX_SAFE_INTEGER), 'Where all that is random begins.'),
 ];

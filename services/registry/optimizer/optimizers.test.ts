@@ -63,6 +63,13 @@ describe('optimizers', () => {
       ...['config.num_trials', 'config.seed'],
     ]);
     expect(await faults(create({ config: { num_trials: 3 } }))).toEqual(['config.num_candidates']);
+    const budget = { lm_calls: -1, tokens: 'many', usd: 1e308, seconds: 0.5, hours: 3 };
+    expect(await faults(create({ config: { budget, metric: { kind: 'luck' } } }))).toEqual([
+      ...['config.budget.hours', 'config.budget.lm_calls', 'config.budget.seconds', 'config.budget.tokens'],
+      ...['config.budget.usd', 'config.metric.kind'],
+    ]);
+    const right = { budget: { lmCalls: '500', usd: 0.5 }, metric: { kind: 'exact_match', field: 'answer' } };
+    expect((await create({ config: right })).config).toEqual(right);
     const gepa = { type: OptimizerType.OPTIMIZER_TYPE_GEPA, config: { auto: 'light', max_metric_calls: 3 } };
     expect(await faults(create(gepa))).toEqual(['config.max_metric_calls']);
     expect(await faults(create({ type: OptimizerType.OPTIMIZER_TYPE_CUSTOM }))).toEqual(['config.name']);

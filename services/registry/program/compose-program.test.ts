@@ -85,7 +85,7 @@ describe('composing programs', () => {
 
   it('refuses modules that cannot be executed or were taken out of use', async () => {
     const [mute, gone] = [await register(''), await register('a -> b')];
-    await registry.call(modules.deleteModule, { module: gone.id, etag: '', requestId: '' });
+    await registry.call(modules.deleteModule, { module: gone.id, etag: '', requestId: '', force: false });
     const spec = (module: string) => ({ modules: [mute.id], pipelineSpec: { steps: [{ type: 'predict', module }] } });
     for (const module of [mute.name, gone.name, gone.id]) {
       const error = await refusal(compose(spec(module)));
@@ -114,7 +114,7 @@ describe('composing programs', () => {
     const ensure = (more: { module?: string; lm?: string; instructions?: string } = {}) =>
       registry.call(inner.ensureQuickProgram, {
         ...{ signatureSpec: 'text: str -> title: str', signatureModule: '', adapterType: 1 as const },
-        ...{ module: '', lm: '', instructions: '', ...more },
+        ...{ module: '', lm: '', instructions: '', composed: false, ...more },
       });
     const plain = await ensure();
     expect((await ensure({ module: 'predict' })).programId).toBe(plain.programId);

@@ -97,7 +97,7 @@ describe('making programs', () => {
   });
 
   it('PRG-24 finds or makes one program for quick executions of a signature on an engine', async () => {
-    const plain = { module: '', lm: '', instructions: '' };
+    const plain = { module: '', lm: '', instructions: '', composed: false };
     const ensure = (adapterType: 1 | 3 | 99, signatureSpec = 'quick: str -> one: str', signatureModule = '') =>
       registry.call(inner.ensureQuickProgram, {
         signatureSpec,

@@ -3,7 +3,7 @@ import { mlTypeNames } from '@signet/signature/types.ts';
 import { FieldChecks } from '../check/field-checks.ts';
 import { requireLanguageModel } from '../language-model/read-language-models.ts';
 import { findOrCreateByModule, findOrCreateBySpec } from '../signature/find-or-create-signature.ts';
-import { readSpec, type Signature } from '../signature/signature.ts';
+import { readSpec, refuseDeprecated, type Signature } from '../signature/signature.ts';
 import { insertProgram, type ProgramDeps } from './create-program.ts';
 import type { AdapterType, Configuration, Program } from './program.ts';
 import { deriveSlug } from './slug.ts';
@@ -19,6 +19,8 @@ export type QuickProgramInput = {
   readonly lm?: string;
   /** Empty means the signature's. */
   readonly instructions?: string;
+  /** True for a step of a composed program, which goes on by what was made for it when its signature is deprecated later. */
+  readonly composed?: boolean;
 };
 
 /**
@@ -47,6 +49,7 @@ export async function ensureQuickProgram(deps: ProgramDeps, input: QuickProgramI
   const quickKey = `${signature.id}:${adapterType}:${fingerprint(signature)}${settingsKey(configuration)}`;
   const found = await deps.programs.lockQuick(quickKey);
   if (found !== undefined) return found.status === 'error' ? deps.programs.backToDraft(found) : found;
+  refuseDeprecated(signature);
   const name = `Quick Execute - ${signature.module}`.slice(0, 200);
   // Callers of one name wait here for each other, so whoever comes second finds the first one's program.
   await deps.programs.nextSlug(deriveSlug(name));
@@ -79,7 +82,7 @@ const plain: Configuration = {
 async function chooseSignature(deps: ProgramDeps, input: QuickProgramInput): Promise<Signature> {
   if (input.signatureModule !== '') return (await findOrCreateByModule(deps, input.signatureModule)).signature;
   const parsed = readSpec(input.signatureSpec, mlTypeNames, 'signature_spec', deps.signatureParser);
-  return (await findOrCreateBySpec(deps, parsed, {})).signature;
+  return (await findOrCreateBySpec(deps, parsed, {}, input.composed)).signature;
 }
 
 // A plain one has none, so that it is the program that it was before there were others.

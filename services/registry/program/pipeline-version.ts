@@ -6,7 +6,7 @@ import { JsonError, type JsonValue, jsonFromPlain } from '@signet/signature/json
 import { type Field, mlTypeNames } from '@signet/signature/types.ts';
 import { writeJson } from '@signet/signature/write-json.ts';
 import type { JsonRecord } from '../check/field-checks.ts';
-import type { Module } from '../module/module.ts';
+import { type Module, moduleNotFound } from '../module/module.ts';
 import { type Signature, specColumns } from '../signature/signature.ts';
 import { lookUpNames, type PipelineDeps } from './pipeline-known.ts';
 import type { Configuration } from './program.ts';
@@ -17,7 +17,8 @@ export type PipelineVersion = Omit<NewVersion, 'source'> & { readonly pipeline: 
 
 /**
  * Checks a pipeline's spec and makes of it what its version holds. `given` are the modules that it is said to be made of; those that its
- * steps name besides follow them. PIPELINE_INVALID with all that is wrong.
+ * steps name besides follow them. Fails with PIPELINE_INVALID and all that is wrong, and with MODULE_NOT_FOUND for one that was
+ * deleted meanwhile.
  */
 export async function checkPipeline(
   deps: PipelineDeps,
@@ -29,6 +30,9 @@ export async function checkPipeline(
   if (pipeline === undefined) throw pipelineInvalid(faults);
   const used = pipeline.steps.flatMap(modulesOf);
   const modules = [...new Set([...given.map(({ id }) => id), ...used])];
+  const held = await deps.modules.hold(modules);
+  const gone = modules.find((id) => !held.has(id));
+  if (gone !== undefined) throw moduleNotFound(gone);
   return {
     signature: signatureOf(pipeline),
     configuration,

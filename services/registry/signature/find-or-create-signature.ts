@@ -20,13 +20,14 @@ export type SignatureSettings = {
 export type FoundSignature = { readonly signature: Signature; readonly created: boolean };
 
 /**
- * Finds the signature of a specification, or makes it; however many ask at once, one is made. Fails with SIGNATURE_DEPRECATED. A module
- * name that another specification holds already (a collision, or an edited draft) is passed over for a longer one.
+ * Finds the signature of a specification, or makes it; however many ask at once, one is made. Fails with SIGNATURE_DEPRECATED, unless it
+ * may be that. A module name that another specification holds already (a collision, or an edited draft) is passed over for a longer one.
  */
 export async function findOrCreateBySpec(
   deps: { readonly signatures: SignatureStore },
   parsed: SignatureSpec,
   settings: SignatureSettings,
+  mayBeDeprecated = false,
 ): Promise<FoundSignature> {
   const { spec } = specColumns(parsed);
   for (const module of specModules(spec)) {
@@ -35,7 +36,7 @@ export async function findOrCreateBySpec(
     const found = await deps.signatures.find(module);
     if (found === undefined) throw new AppError('WRITE_CONFLICT', 'Another change came first; try again');
     if (found.spec !== spec) continue;
-    refuseDeprecated(found);
+    if (!mayBeDeprecated) refuseDeprecated(found);
     return { signature: found, created: false };
   }
   invariant(false, 'two specifications have one SHA-256');

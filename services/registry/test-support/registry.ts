@@ -37,6 +37,7 @@ export async function startTestRegistry(
     address: { host: '127.0.0.1', port: 0 },
     databaseUrl,
     secretKey,
+    previousSecretKey: undefined,
     internalToken,
     adminKey,
     lmAllowPrivate: false,

@@ -79,7 +79,7 @@ export interface Batch {
   rejectedCount: bigint;
   /** What was wrong with the first 100 of them. */
   rowFaults: RowFault[];
-  /** How many items run at once in each executor that works on it. */
+  /** How many items run at once, in all executors that work on it together. */
   concurrency: number;
   /** How each item is run. */
   executionOptions?:
@@ -183,9 +183,9 @@ export interface BatchExecuteResult {
   durationMs: bigint;
   /** The W3C trace that it belongs to; empty if none was begun. */
   traceId: string;
-  /** Which code ran it. */
+  /** Which code ran it; unspecified unless COMPLETED. */
   engine: Engine;
-  /** The program's version. */
+  /** The program's version; 0 if none was begun. */
   version: number;
   /** True if the answer was given before and kept. */
   cacheHit: boolean;

@@ -48,7 +48,7 @@ export interface CreateBatchRequest {
   executionOptions?:
     | ExecutionOptions
     | undefined;
-  /** How many items run at once in each executor, 1 to 256; 0 means 32. */
+  /** How many items run at once, in all executors together, 1 to 256; 0 means 32. */
   concurrency: number;
   /** What to do with examples whose inputs do not fit: leave them out, or let the batch end FAILED without items (default). */
   onError: FaultPolicy;
@@ -77,7 +77,7 @@ export interface UploadBatchRequest {
   executionOptions?:
     | ExecutionOptions
     | undefined;
-  /** How many items run at once in each executor, 1 to 256; 0 means 32. */
+  /** How many items run at once, in all executors together, 1 to 256; 0 means 32. */
   concurrency: number;
   /** What to do with rows that do not fit: leave them out, or keep nothing (default). */
   onError: FaultPolicy;

@@ -215,7 +215,10 @@ export interface Example {
   outputs?:
     | Payload
     | undefined;
-  /** How much it counts against others, above 0; 1 unless said. */
+  /**
+   * How much it counts against others where programs are evaluated, from 0.000001 to 1,000,000; 1 unless said. Batches and DSPy's
+   * optimizers take all examples alike.
+   */
   weight: number;
   /** A word for finding it; at most 100 characters. */
   label: string;

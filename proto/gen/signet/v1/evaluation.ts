@@ -124,9 +124,9 @@ export interface Evaluation_LabelsEntry {
  * results is absent.
  */
 export interface EvaluationSummary {
-  /** The mean of the scores, errors counted as 0. */
+  /** The mean of the scores, each counted as much as its example weighs, errors as 0. */
   mean: number;
-  /** The lower end of the mean's 95 % confidence interval. */
+  /** The lower end of the mean's 95 % confidence interval, as `effective_count` examples of equal weight would give it. */
   ciLow?:
     | number
     | undefined;
@@ -136,7 +136,7 @@ export interface EvaluationSummary {
     | undefined;
   /** How the interval was made: `wilson` where all scores are 0 or 1, `t` (Student's, cut to 0..1) where they are not. */
   ciMethod: string;
-  /** The standard deviation of the scores. */
+  /** The standard deviation of the scores, by weight. */
   standardDeviation?:
     | number
     | undefined;
@@ -162,6 +162,11 @@ export interface EvaluationSummary {
     | undefined;
   /** Tokens, both ways, of scoring itself. */
   metricTokens: bigint;
+  /**
+   * How many examples of equal weight tell as much: the square of the weights' sum by the sum of their squares. All of them where all
+   * weigh the same, fewer where some outweigh others; below 2 only scores of 0 and 1 narrow the interval at all.
+   */
+  effectiveCount?: number | undefined;
 }
 
 /** How one example did. */
@@ -195,7 +200,11 @@ export interface EvaluationResult {
     | Payload
     | undefined;
   /** What the program answered; absent if it answered nothing, if the execution was deleted since, and unless it was asked for. */
-  outputs?: Payload | undefined;
+  outputs?:
+    | Payload
+    | undefined;
+  /** How much the score counts against others: the example's weight. */
+  weight: number;
 }
 
 /** Why an example scores 0 without having been judged. */
@@ -220,19 +229,23 @@ export interface EvaluationComparison {
     | undefined;
   /** How many examples both have a result for. */
   pairCount: bigint;
-  /** Mean score of these in the first one. */
+  /** Mean score of these in the first one, by the examples' weights. */
   meanA: number;
-  /** Mean score of these in the second one. */
+  /** Mean score of these in the second one, by the same weights. */
   meanB: number;
   /** `mean_b - mean_a`: above 0 if the second one is better. */
   difference: number;
-  /** The lower end of the difference's 95 % confidence interval (Student's t over the pairs). */
+  /**
+   * The lower end of the difference's 95 % confidence interval: Student's t over the pairs, by their weights, as so many pairs of equal
+   * weight would give it as tell as much.
+   */
   ciLow: number;
   /** The upper end. */
   ciHigh: number;
   /**
    * How likely a mean difference at least this large would be if the two did equally well: two-sided, by flipping the signs of the
-   * pairs' differences. All flips are counted up to 16 pairs that differ, 20,000 drawn ones (always the same) beyond.
+   * pairs' differences, each as large as its weight makes it. All flips are counted up to 16 pairs that differ, 20,000 drawn ones
+   * (always the same) beyond.
    */
   pValue: number;
   /** How many examples score higher in the second one. */
@@ -752,6 +765,7 @@ function createBaseEvaluationSummary(): EvaluationSummary {
     latencyP95Ms: undefined,
     metricCost: undefined,
     metricTokens: 0n,
+    effectiveCount: undefined,
   };
 }
 
@@ -801,6 +815,9 @@ export const EvaluationSummary: MessageFns<EvaluationSummary> = {
         throw new globalThis.Error("value provided for field message.metricTokens of type int64 too large");
       }
       writer.uint32(96).int64(message.metricTokens);
+    }
+    if (message.effectiveCount !== undefined) {
+      writer.uint32(105).double(message.effectiveCount);
     }
     return writer;
   },
@@ -914,6 +931,14 @@ export const EvaluationSummary: MessageFns<EvaluationSummary> = {
             message.metricTokens = reader.int64() as bigint;
             continue;
           }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.effectiveCount = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -945,6 +970,7 @@ export const EvaluationSummary: MessageFns<EvaluationSummary> = {
     message.metricTokens = (object.metricTokens !== undefined && object.metricTokens !== null)
       ? BigInt(object.metricTokens)
       : 0n;
+    message.effectiveCount = object.effectiveCount ?? undefined;
     return message;
   },
 };
@@ -963,6 +989,7 @@ function createBaseEvaluationResult(): EvaluationResult {
     cost: undefined,
     inputs: undefined,
     outputs: undefined,
+    weight: 0,
   };
 }
 
@@ -1009,6 +1036,9 @@ export const EvaluationResult: MessageFns<EvaluationResult> = {
     }
     if (message.outputs !== undefined) {
       Payload.encode(message.outputs, writer.uint32(98).fork()).join();
+    }
+    if (message.weight !== 0) {
+      writer.uint32(105).double(message.weight);
     }
     return writer;
   },
@@ -1122,6 +1152,14 @@ export const EvaluationResult: MessageFns<EvaluationResult> = {
             message.outputs = Payload.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.weight = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1157,6 +1195,7 @@ export const EvaluationResult: MessageFns<EvaluationResult> = {
     message.outputs = (object.outputs !== undefined && object.outputs !== null)
       ? Payload.fromPartial(object.outputs)
       : undefined;
+    message.weight = object.weight ?? 0;
     return message;
   },
 };

@@ -1033,8 +1033,8 @@ export const EvaluationServiceService = {
    * goes on behind its last result. A version that was not prepared yet is prepared first. Answers 202.
    *
    * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, DATASET_NOT_FOUND, LM_NOT_FOUND, LM_NOT_CONFIGURED,
-   * IDEMPOTENCY_KEY_REUSED, MODULE_INVALID for a version or a Python metric that cannot be run, and INVALID_REQUEST for a metric that
-   * the examples, or the program's outputs, do not have the fields for.
+   * IDEMPOTENCY_KEY_REUSED, MODULE_INVALID for a version or a Python metric that cannot be run, and INVALID_REQUEST for examples with
+   * other inputs than the program's, and for a metric that the examples, or the program's outputs, do not have the fields for.
    */
   evaluateProgram: {
     path: "/signet.v1.EvaluationService/EvaluateProgram" as const,
@@ -1094,8 +1094,8 @@ export const EvaluationServiceService = {
     responseDeserialize: (value: Buffer): Evaluation => Evaluation.decode(value),
   },
   /**
-   * Lists how each example did, in the dataset's order or by score. Fails with EVALUATION_NOT_FOUND, INVALID_REQUEST, FILTER_SYNTAX and
-   * PAGE_TOKEN_INVALID.
+   * Lists how each example did, in the dataset's order or by score; nothing once that is forgotten. Fails with EVALUATION_NOT_FOUND,
+   * INVALID_REQUEST, FILTER_SYNTAX and PAGE_TOKEN_INVALID.
    */
   listEvaluationResults: {
     path: "/signet.v1.EvaluationService/ListEvaluationResults" as const,
@@ -1110,7 +1110,7 @@ export const EvaluationServiceService = {
   },
   /**
    * Compares two ended evaluations example by example, with a paired test. Fails with EVALUATION_NOT_FOUND, STATE_FORBIDS while one of
-   * them runs, and INVALID_REQUEST if they differ in dataset, its version, splits or metric: the field violations say in which.
+   * them runs or once it is forgotten how its examples did, and INVALID_REQUEST if they differ in dataset, its version, splits or metric: the field violations say in which.
    */
   compareEvaluations: {
     path: "/signet.v1.EvaluationService/CompareEvaluations" as const,
@@ -1131,8 +1131,8 @@ export interface EvaluationServiceServer extends UntypedServiceImplementation {
    * goes on behind its last result. A version that was not prepared yet is prepared first. Answers 202.
    *
    * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, DATASET_NOT_FOUND, LM_NOT_FOUND, LM_NOT_CONFIGURED,
-   * IDEMPOTENCY_KEY_REUSED, MODULE_INVALID for a version or a Python metric that cannot be run, and INVALID_REQUEST for a metric that
-   * the examples, or the program's outputs, do not have the fields for.
+   * IDEMPOTENCY_KEY_REUSED, MODULE_INVALID for a version or a Python metric that cannot be run, and INVALID_REQUEST for examples with
+   * other inputs than the program's, and for a metric that the examples, or the program's outputs, do not have the fields for.
    */
   evaluateProgram: handleUnaryCall<EvaluateProgramRequest, Evaluation>;
   /** Reads one evaluation. Fails with EVALUATION_NOT_FOUND. */
@@ -1147,13 +1147,13 @@ export interface EvaluationServiceServer extends UntypedServiceImplementation {
    */
   cancelEvaluation: handleUnaryCall<CancelEvaluationRequest, Evaluation>;
   /**
-   * Lists how each example did, in the dataset's order or by score. Fails with EVALUATION_NOT_FOUND, INVALID_REQUEST, FILTER_SYNTAX and
-   * PAGE_TOKEN_INVALID.
+   * Lists how each example did, in the dataset's order or by score; nothing once that is forgotten. Fails with EVALUATION_NOT_FOUND,
+   * INVALID_REQUEST, FILTER_SYNTAX and PAGE_TOKEN_INVALID.
    */
   listEvaluationResults: handleUnaryCall<ListEvaluationResultsRequest, ListEvaluationResultsResponse>;
   /**
    * Compares two ended evaluations example by example, with a paired test. Fails with EVALUATION_NOT_FOUND, STATE_FORBIDS while one of
-   * them runs, and INVALID_REQUEST if they differ in dataset, its version, splits or metric: the field violations say in which.
+   * them runs or once it is forgotten how its examples did, and INVALID_REQUEST if they differ in dataset, its version, splits or metric: the field violations say in which.
    */
   compareEvaluations: handleUnaryCall<CompareEvaluationsRequest, EvaluationComparison>;
 }
@@ -1164,8 +1164,8 @@ export interface EvaluationServiceClient extends Client {
    * goes on behind its last result. A version that was not prepared yet is prepared first. Answers 202.
    *
    * Fails with PROGRAM_NOT_FOUND, PROGRAM_NOT_READY, VERSION_NOT_FOUND, DATASET_NOT_FOUND, LM_NOT_FOUND, LM_NOT_CONFIGURED,
-   * IDEMPOTENCY_KEY_REUSED, MODULE_INVALID for a version or a Python metric that cannot be run, and INVALID_REQUEST for a metric that
-   * the examples, or the program's outputs, do not have the fields for.
+   * IDEMPOTENCY_KEY_REUSED, MODULE_INVALID for a version or a Python metric that cannot be run, and INVALID_REQUEST for examples with
+   * other inputs than the program's, and for a metric that the examples, or the program's outputs, do not have the fields for.
    */
   evaluateProgram(
     request: EvaluateProgramRequest,
@@ -1241,8 +1241,8 @@ export interface EvaluationServiceClient extends Client {
     callback: (error: ServiceError | null, response: Evaluation) => void,
   ): ClientUnaryCall;
   /**
-   * Lists how each example did, in the dataset's order or by score. Fails with EVALUATION_NOT_FOUND, INVALID_REQUEST, FILTER_SYNTAX and
-   * PAGE_TOKEN_INVALID.
+   * Lists how each example did, in the dataset's order or by score; nothing once that is forgotten. Fails with EVALUATION_NOT_FOUND,
+   * INVALID_REQUEST, FILTER_SYNTAX and PAGE_TOKEN_INVALID.
    */
   listEvaluationResults(
     request: ListEvaluationResultsRequest,
@@ -1261,7 +1261,7 @@ export interface EvaluationServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Compares two ended evaluations example by example, with a paired test. Fails with EVALUATION_NOT_FOUND, STATE_FORBIDS while one of
-   * them runs, and INVALID_REQUEST if they differ in dataset, its version, splits or metric: the field violations say in which.
+   * them runs or once it is forgotten how its examples did, and INVALID_REQUEST if they differ in dataset, its version, splits or metric: the field violations say in which.
    */
   compareEvaluations(
     request: CompareEvaluationsRequest,

@@ -3099,7 +3099,10 @@ export const ExecutionServiceService = {
     responseSerialize: (value: ExecutionEvent): Buffer => Buffer.from(ExecutionEvent.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExecutionEvent => ExecutionEvent.decode(value),
   },
-  /** Ends an execution early. One that has ended already is answered as it is. Fails with EXECUTION_NOT_FOUND. */
+  /**
+   * Ends an execution early. One that has ended already is answered as it is, and one that takes longer than 4 s to end, such
+   * as a pipeline that is undone first, as it stands then. Fails with EXECUTION_NOT_FOUND.
+   */
   cancelExecution: {
     path: "/signet.v1.ExecutionService/CancelExecution" as const,
     requestStream: false as const,
@@ -3226,7 +3229,7 @@ export const ExecutionServiceService = {
     responseSerialize: (value: ProgramStats): Buffer => Buffer.from(ProgramStats.encode(value).finish()),
     responseDeserialize: (value: Buffer): ProgramStats => ProgramStats.decode(value),
   },
-  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND and VERSION_NOT_FOUND. */
   getProgramStatistics: {
     path: "/signet.v1.ExecutionService/GetProgramStatistics" as const,
     requestStream: false as const,
@@ -3268,7 +3271,10 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
    * EXECUTION_NOT_FOUND.
    */
   watchExecution: handleServerStreamingCall<WatchExecutionRequest, ExecutionEvent>;
-  /** Ends an execution early. One that has ended already is answered as it is. Fails with EXECUTION_NOT_FOUND. */
+  /**
+   * Ends an execution early. One that has ended already is answered as it is, and one that takes longer than 4 s to end, such
+   * as a pipeline that is undone first, as it stands then. Fails with EXECUTION_NOT_FOUND.
+   */
   cancelExecution: handleUnaryCall<CancelExecutionRequest, Execution>;
   /**
    * Runs the inputs of an ended execution again, without waiting, as a new execution. Answers 202.
@@ -3311,7 +3317,7 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
    * PROGRAM_NOT_FOUND.
    */
   getProgramStats: handleUnaryCall<GetProgramStatsRequest, ProgramStats>;
-  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND and VERSION_NOT_FOUND. */
   getProgramStatistics: handleUnaryCall<GetProgramStatisticsRequest, ProgramStatistics>;
 }
 
@@ -3447,7 +3453,10 @@ export interface ExecutionServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ExecutionEvent>;
-  /** Ends an execution early. One that has ended already is answered as it is. Fails with EXECUTION_NOT_FOUND. */
+  /**
+   * Ends an execution early. One that has ended already is answered as it is, and one that takes longer than 4 s to end, such
+   * as a pipeline that is undone first, as it stands then. Fails with EXECUTION_NOT_FOUND.
+   */
   cancelExecution(
     request: CancelExecutionRequest,
     callback: (error: ServiceError | null, response: Execution) => void,
@@ -3616,7 +3625,7 @@ export interface ExecutionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ProgramStats) => void,
   ): ClientUnaryCall;
-  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND. */
+  /** Sums up the executions of a program that stand in the database, read afresh. Fails with PROGRAM_NOT_FOUND and VERSION_NOT_FOUND. */
   getProgramStatistics(
     request: GetProgramStatisticsRequest,
     callback: (error: ServiceError | null, response: ProgramStatistics) => void,

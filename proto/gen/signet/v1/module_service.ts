@@ -197,6 +197,8 @@ export interface DeleteModuleRequest {
   etag: string;
   /** Makes repeats of this call one, for 24 h. */
   requestId: string;
+  /** True deletes it also while programs are composed of it: their steps that run it fail with MODULE_NOT_FOUND. */
+  force: boolean;
 }
 
 /** Hands over figures of a module. */
@@ -1214,7 +1216,7 @@ export const UpdateModuleRequest_LabelsEntry: MessageFns<UpdateModuleRequest_Lab
 };
 
 function createBaseDeleteModuleRequest(): DeleteModuleRequest {
-  return { module: "", etag: "", requestId: "" };
+  return { module: "", etag: "", requestId: "", force: false };
 }
 
 export const DeleteModuleRequest: MessageFns<DeleteModuleRequest> = {
@@ -1227,6 +1229,9 @@ export const DeleteModuleRequest: MessageFns<DeleteModuleRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(26).string(message.requestId);
+    }
+    if (message.force !== false) {
+      writer.uint32(32).bool(message.force);
     }
     return writer;
   },
@@ -1268,6 +1273,14 @@ export const DeleteModuleRequest: MessageFns<DeleteModuleRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1288,6 +1301,7 @@ export const DeleteModuleRequest: MessageFns<DeleteModuleRequest> = {
     message.module = object.module ?? "";
     message.etag = object.etag ?? "";
     message.requestId = object.requestId ?? "";
+    message.force = object.force ?? false;
     return message;
   },
 };
@@ -1730,7 +1744,10 @@ export const ModuleServiceService = {
     responseSerialize: (value: Module): Buffer => Buffer.from(Module.encode(value).finish()),
     responseDeserialize: (value: Buffer): Module => Module.decode(value),
   },
-  /** Takes a module out of use; its name becomes free, its executions stay. Fails with MODULE_NOT_FOUND and ETAG_MISMATCH. */
+  /**
+   * Takes a module out of use; its name becomes free, its executions stay. Fails with MODULE_NOT_FOUND and ETAG_MISMATCH, and with
+   * STATE_FORBIDS while a version of a program that is neither deleted nor archived is composed of it and `force` is not set.
+   */
   deleteModule: {
     path: "/signet.v1.ModuleService/DeleteModule" as const,
     requestStream: false as const,
@@ -1800,7 +1817,10 @@ export interface ModuleServiceServer extends UntypedServiceImplementation {
    * MODULE_INVALID, SIGNATURE_NOT_FOUND, SIGNATURE_DEPRECATED and LM_NOT_FOUND.
    */
   updateModule: handleUnaryCall<UpdateModuleRequest, Module>;
-  /** Takes a module out of use; its name becomes free, its executions stay. Fails with MODULE_NOT_FOUND and ETAG_MISMATCH. */
+  /**
+   * Takes a module out of use; its name becomes free, its executions stay. Fails with MODULE_NOT_FOUND and ETAG_MISMATCH, and with
+   * STATE_FORBIDS while a version of a program that is neither deleted nor archived is composed of it and `force` is not set.
+   */
   deleteModule: handleUnaryCall<DeleteModuleRequest, Empty>;
   /** Merges figures into `performance_metrics`, key by key; of many at once none is lost. Fails with MODULE_NOT_FOUND and INVALID_REQUEST. */
   updateModuleMetrics: handleUnaryCall<UpdateModuleMetricsRequest, Module>;
@@ -1890,7 +1910,10 @@ export interface ModuleServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Module) => void,
   ): ClientUnaryCall;
-  /** Takes a module out of use; its name becomes free, its executions stay. Fails with MODULE_NOT_FOUND and ETAG_MISMATCH. */
+  /**
+   * Takes a module out of use; its name becomes free, its executions stay. Fails with MODULE_NOT_FOUND and ETAG_MISMATCH, and with
+   * STATE_FORBIDS while a version of a program that is neither deleted nor archived is composed of it and `force` is not set.
+   */
   deleteModule(
     request: DeleteModuleRequest,
     callback: (error: ServiceError | null, response: Empty) => void,

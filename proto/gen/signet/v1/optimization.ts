@@ -240,12 +240,12 @@ export interface TrialPredictor {
 
 /** Something that happened to a job. */
 export interface OptimizationEvent {
-  /** Rises by one with each event of the job; WatchOptimizationJob goes on after it. */
+  /** Rises with each event of the job; WatchOptimizationJob goes on after it. */
   sequence: bigint;
   /** What happened. */
   kind?:
     | //
-    /** The job as it is now: at first, whenever its status or phase changes, and at its end. */
+    /** The job as it is now: at first, whenever its status, phase or best score changes, and at its end. */
     { $case: "job"; value: OptimizationJob }
     | //
     /** A candidate was tried. */

@@ -1037,7 +1037,7 @@ export const OptimizationServiceService = {
       Buffer.from(ListOptimizationJobsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListOptimizationJobsResponse => ListOptimizationJobsResponse.decode(value),
   },
-  /** Lists the candidates of a job, the first one first. Fails with JOB_NOT_FOUND, INVALID_REQUEST and PAGE_TOKEN_INVALID. */
+  /** Lists the candidates of a job, the first one first; none once they are forgotten. Fails with JOB_NOT_FOUND, INVALID_REQUEST and PAGE_TOKEN_INVALID. */
   listOptimizationTrials: {
     path: "/signet.v1.OptimizationService/ListOptimizationTrials" as const,
     requestStream: false as const,
@@ -1052,7 +1052,7 @@ export const OptimizationServiceService = {
   },
   /**
    * Streams what happens to a job until it has ended, from the beginning or after a sequence: its states, its trials, progress and log.
-   * Progress and log are not kept: who comes later sees the job as it is. Fails with JOB_NOT_FOUND and INVALID_REQUEST.
+   * Of the log the newest 1,000 lines are kept, of progress the newest word. Fails with JOB_NOT_FOUND and INVALID_REQUEST.
    */
   watchOptimizationJob: {
     path: "/signet.v1.OptimizationService/WatchOptimizationJob" as const,
@@ -1093,11 +1093,11 @@ export interface OptimizationServiceServer extends UntypedServiceImplementation 
   getOptimizationJob: handleUnaryCall<GetOptimizationJobRequest, OptimizationJob>;
   /** Lists jobs, newest first. Fails with INVALID_REQUEST, FILTER_SYNTAX, PAGE_TOKEN_INVALID and PROGRAM_NOT_FOUND. */
   listOptimizationJobs: handleUnaryCall<ListOptimizationJobsRequest, ListOptimizationJobsResponse>;
-  /** Lists the candidates of a job, the first one first. Fails with JOB_NOT_FOUND, INVALID_REQUEST and PAGE_TOKEN_INVALID. */
+  /** Lists the candidates of a job, the first one first; none once they are forgotten. Fails with JOB_NOT_FOUND, INVALID_REQUEST and PAGE_TOKEN_INVALID. */
   listOptimizationTrials: handleUnaryCall<ListOptimizationTrialsRequest, ListOptimizationTrialsResponse>;
   /**
    * Streams what happens to a job until it has ended, from the beginning or after a sequence: its states, its trials, progress and log.
-   * Progress and log are not kept: who comes later sees the job as it is. Fails with JOB_NOT_FOUND and INVALID_REQUEST.
+   * Of the log the newest 1,000 lines are kept, of progress the newest word. Fails with JOB_NOT_FOUND and INVALID_REQUEST.
    */
   watchOptimizationJob: handleServerStreamingCall<WatchOptimizationJobRequest, OptimizationEvent>;
   /**
@@ -1162,7 +1162,7 @@ export interface OptimizationServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListOptimizationJobsResponse) => void,
   ): ClientUnaryCall;
-  /** Lists the candidates of a job, the first one first. Fails with JOB_NOT_FOUND, INVALID_REQUEST and PAGE_TOKEN_INVALID. */
+  /** Lists the candidates of a job, the first one first; none once they are forgotten. Fails with JOB_NOT_FOUND, INVALID_REQUEST and PAGE_TOKEN_INVALID. */
   listOptimizationTrials(
     request: ListOptimizationTrialsRequest,
     callback: (error: ServiceError | null, response: ListOptimizationTrialsResponse) => void,
@@ -1180,7 +1180,7 @@ export interface OptimizationServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Streams what happens to a job until it has ended, from the beginning or after a sequence: its states, its trials, progress and log.
-   * Progress and log are not kept: who comes later sees the job as it is. Fails with JOB_NOT_FOUND and INVALID_REQUEST.
+   * Of the log the newest 1,000 lines are kept, of progress the newest word. Fails with JOB_NOT_FOUND and INVALID_REQUEST.
    */
   watchOptimizationJob(
     request: WatchOptimizationJobRequest,

@@ -52,6 +52,7 @@ class OptimizationData:
     threads: int
     prompt_lm: OtherLm | None
     teacher_lm: OtherLm | None
+    metric_lm: OtherLm | None
     traceparent: str
 
 
@@ -76,7 +77,7 @@ class Optimization:
         self._teacher_lm = self._lm("teacher", data.teacher_lm) if data.teacher_lm is not None else None
         self._local: LocalMetric | None = None
         if data.metric:
-            judge = self._lm("task", OtherLm(data.program.lm, b""))
+            judge = self._lm("metric", data.metric_lm or OtherLm(data.program.lm, b""))
             self._local = build_local_metric(data.metric, data.metric_config_json, user_code, judge)
         self._trials: Trials | None = None
         serve_blocking_tools(port)

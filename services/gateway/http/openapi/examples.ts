@@ -30,7 +30,12 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
       context: ['Ada Lovelace wrote the first computer program.'],
     },
   },
-  RunProgram: { inputs: { query: 'Who wrote the first computer program?' } },
+  RunProgram: {
+    inputs: {
+      question: 'Who wrote the first computer program?',
+      context: ['Ada Lovelace wrote the first computer program.'],
+    },
+  },
   OptimizeProgram: {
     optimizer: 'wide-search',
     dataset: 'qa-examples',
@@ -52,8 +57,11 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
   },
   CreateDataset: { name: 'Questions and answers', slug: 'qa-examples', program: 'qa' },
   UpdateDataset: { description: 'What people asked in spring.', labels: { team: 'search' } },
-  ImportExamples:
-    '{"inputs":{"question":"Who wrote the first computer program?","context":[]},"outputs":{"answer":"Ada Lovelace"},"split":"test"}\n',
+  ImportExamples: [
+    '{"inputs":{"question":"Who wrote the first computer program?","context":[]},"outputs":{"answer":"Ada Lovelace"}}\n',
+    '{"inputs":{"question":"Who designed the Analytical Engine?","context":[]},"outputs":{"answer":"Charles Babbage"}}\n',
+    '{"inputs":{"question":"Who wrote the first compiler?","context":[]},"outputs":{"answer":"Grace Hopper"},"split":"test"}\n',
+  ].join(''),
   ImportExecutions: { program: 'qa', minScore: 0.8, ratios: { train: 0.8, validation: 0.1, test: 0.1 } },
   CreateExecution: {
     program: 'qa',
@@ -129,7 +137,7 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
       context: ['Ada Lovelace wrote the first computer program.'],
     },
   },
-  CreateBatch: { program: 'qa', dataset: 'questions', splits: ['test'] },
+  CreateBatch: { program: 'qa', dataset: 'qa-examples', splits: ['test'] },
   UploadBatch:
     '{"question":"Who wrote the first computer program?","context":["Ada Lovelace wrote the first computer program."]}\n',
   PauseBatch: {},
@@ -138,4 +146,9 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
 };
 
 /** What one can write for a parameter of a path or query, by its name in the contract. */
-export const parameterExamples: Readonly<Record<string, unknown>> = { program: 'qa', page_size: 10 };
+export const parameterExamples: Readonly<Record<string, unknown>> = {
+  program: 'qa',
+  dataset: 'qa-examples',
+  optimizer: 'wide-search',
+  page_size: 10,
+};

@@ -239,6 +239,8 @@ export interface EnsureQuickProgramRequest {
   lm: string;
   /** The objective in the prompt; empty means the signature's. */
   instructions: string;
+  /** True for a step of a composed program: a signature that was deprecated since still serves what was made of it before. */
+  composed: boolean;
 }
 
 /** Asks whose key a string is. */
@@ -1852,7 +1854,15 @@ export const ReportModulesResponse: MessageFns<ReportModulesResponse> = {
 };
 
 function createBaseEnsureQuickProgramRequest(): EnsureQuickProgramRequest {
-  return { signatureSpec: "", signatureModule: "", adapterType: 0, module: "", lm: "", instructions: "" };
+  return {
+    signatureSpec: "",
+    signatureModule: "",
+    adapterType: 0,
+    module: "",
+    lm: "",
+    instructions: "",
+    composed: false,
+  };
 }
 
 export const EnsureQuickProgramRequest: MessageFns<EnsureQuickProgramRequest> = {
@@ -1874,6 +1884,9 @@ export const EnsureQuickProgramRequest: MessageFns<EnsureQuickProgramRequest> = 
     }
     if (message.instructions !== "") {
       writer.uint32(50).string(message.instructions);
+    }
+    if (message.composed !== false) {
+      writer.uint32(56).bool(message.composed);
     }
     return writer;
   },
@@ -1939,6 +1952,14 @@ export const EnsureQuickProgramRequest: MessageFns<EnsureQuickProgramRequest> = 
             message.instructions = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.composed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1962,6 +1983,7 @@ export const EnsureQuickProgramRequest: MessageFns<EnsureQuickProgramRequest> = 
     message.module = object.module ?? "";
     message.lm = object.lm ?? "";
     message.instructions = object.instructions ?? "";
+    message.composed = object.composed ?? false;
     return message;
   },
 };

@@ -963,6 +963,11 @@ export interface OptimizeMetric {
   configJson: Buffer;
   /** The score from which an example counts as solved, for optimizers that collect solved examples; 0 means 1. */
   threshold: number;
+  /**
+   * The model that a metric of the sidecar asks, if it is another than the program's. Its calls have the role `metric`, without the
+   * program's own options.
+   */
+  lm?: LmCapabilities | undefined;
 }
 
 /** Some of the examples. */
@@ -1004,7 +1009,10 @@ export interface OptimizeReady {
 
 /** Asks for one completion. */
 export interface OptimizeLmCall {
-  /** `task` (the program), `teacher` (a program that shows how it is done) or `prompt` (proposals and reflection). */
+  /**
+   * `task` (the program), `teacher` (a program that shows how it is done), `prompt` (proposals and reflection) or `metric` (a metric of
+   * the sidecar).
+   */
   role: string;
   /**
    * The call; `run` is 0 and `call` counts from 1 within the optimization. A sampling round that DSPy names by a rollout id is
@@ -6666,7 +6674,7 @@ export const OptimizeStart: MessageFns<OptimizeStart> = {
 };
 
 function createBaseOptimizeMetric(): OptimizeMetric {
-  return { name: "", configJson: Buffer.alloc(0), threshold: 0 };
+  return { name: "", configJson: Buffer.alloc(0), threshold: 0, lm: undefined };
 }
 
 export const OptimizeMetric: MessageFns<OptimizeMetric> = {
@@ -6679,6 +6687,9 @@ export const OptimizeMetric: MessageFns<OptimizeMetric> = {
     }
     if (message.threshold !== 0) {
       writer.uint32(25).double(message.threshold);
+    }
+    if (message.lm !== undefined) {
+      LmCapabilities.encode(message.lm, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -6720,6 +6731,14 @@ export const OptimizeMetric: MessageFns<OptimizeMetric> = {
             message.threshold = reader.double();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.lm = LmCapabilities.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6740,6 +6759,7 @@ export const OptimizeMetric: MessageFns<OptimizeMetric> = {
     message.name = object.name ?? "";
     message.configJson = object.configJson ?? Buffer.alloc(0);
     message.threshold = object.threshold ?? 0;
+    message.lm = (object.lm !== undefined && object.lm !== null) ? LmCapabilities.fromPartial(object.lm) : undefined;
     return message;
   },
 };
