@@ -54,7 +54,7 @@ async function ended({ id }: Json, resource: string): Promise<Json> {
     if (/(COMPLETED|FAILED|CANCELLED)$/.test(String(found.status))) return found;
     if (found.phase !== undefined && found.phase !== phase) console.error(`  ${found.phase}`);
     phase = String(found.phase ?? '');
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
 }
 

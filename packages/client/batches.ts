@@ -4,6 +4,7 @@ import { FaultPolicy, Split } from '@signet/proto/gen/signet/v1/dataset.ts';
 import type { CallOptions } from './channel.grpc.ts';
 import type { RunOptions } from './execution.ts';
 import { type JsonObject, writeJson } from './json.ts';
+import { reopened } from './reopen.ts';
 import type { Many } from './request-stream.ts';
 import type { Services } from './services.ts';
 import { toExecutionOptions } from './wire.ts';
@@ -70,9 +71,9 @@ export class Batches {
     return this.services.batches.getBatch({ batch }, options);
   }
 
-  /** Waits until one has ended, and gives it. */
+  /** Waits until one has ended, over restarts of the service too, and gives it. */
   async wait(batch: string, options?: CallOptions): Promise<Batch> {
-    for await (const { event } of this.services.batches.watchBatch({ batch }, options)) {
+    for await (const { event } of reopened(() => this.services.batches.watchBatch({ batch }, options), options)) {
       if (event?.$case === 'result') return event.value;
     }
     return this.get(batch, options);

@@ -1,16 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
-import { type MethodDefinition, status } from '@grpc/grpc-js';
+import type { MethodDefinition } from '@grpc/grpc-js';
 import type { JsonObject } from '@signet/client/json.ts';
-import { SignetError } from '@signet/client/signet-error.ts';
+import { reopened } from '@signet/client/reopen.ts';
 import type { Contract, Verb } from '../contract/contract.ts';
 import { messageFromJson, messageToJson } from '../contract/message-json.ts';
 import { rowsOf } from '../output/printer.ts';
 import { withProgress } from '../output/progress.ts';
 import type { Session } from '../session.ts';
-
-// A restart takes a few seconds.
-const LOST_MAX = 10;
 
 /** Calls a unary method with a request in JSON and gives its answer in JSON. */
 export async function ask(session: Session, contract: Contract, verb: Verb, request: JsonObject): Promise<JsonObject> {
@@ -32,26 +28,15 @@ export async function* follow(
   verb: Verb,
   request: JsonObject,
 ): AsyncGenerator<JsonObject, void> {
-  const isWatch = verb.verb === 'watch';
+  const { registry } = contract;
   const hasPlace = verb.desc.input.fields.some(({ name }) => name === 'after_sequence');
   let asked = request;
-  for (let lost = 0; ; ) {
-    const message = messageFromJson(verb.desc.input, asked, contract.registry);
-    try {
-      for await (const one of session.client.channel.stream(definitionOf(verb), message, session.call)) {
-        const json = messageToJson(one, verb.desc.output, contract.registry, session.printer.isJson);
-        lost = 0;
-        if (hasPlace && json.sequence !== undefined) asked = { ...request, afterSequence: json.sequence };
-        yield json;
-      }
-      return;
-    } catch (error) {
-      const isLost = isWatch && error instanceof SignetError && error.code === status.UNAVAILABLE;
-      lost += 1;
-      if (!isLost || lost > LOST_MAX) throw error;
-      // Who does not want to wait ends the next call at once.
-      await sleep(error.retryAfterMs ?? 1_000, undefined, { signal: session.terminal.stop }).catch(() => {});
-    }
+  const open = () =>
+    session.client.channel.stream(definitionOf(verb), messageFromJson(verb.desc.input, asked, registry), session.call);
+  for await (const one of verb.verb === 'watch' ? reopened(open, session.call) : open()) {
+    const json = messageToJson(one, verb.desc.output, registry, session.printer.isJson);
+    if (hasPlace && json.sequence !== undefined) asked = { ...request, afterSequence: json.sequence };
+    yield json;
   }
 }
 
