@@ -15,7 +15,7 @@ import type { PipelineInput, StepSurroundings } from './pipeline-run.ts';
 import type { PipelineDeps } from './pipelines.ts';
 import { planChild } from './plan-child.ts';
 import { writesResult } from './result-steps.ts';
-import { untilStopped } from './step-failure.ts';
+import { notBegun, untilStopped } from './step-failure.ts';
 
 /** A step that is an execution of its own, ready to run. */
 export type ChildInput = {
@@ -72,7 +72,10 @@ export class ChildRuns {
     const outer = { signal: within.signal, deadlineMs: within.deadlineMs, trace: this.ctx.trace };
     const owned = { ...outer, ...(this.input.principal === undefined ? {} : { principal: this.input.principal }) };
     const leftMs = Math.max(Math.ceil(within.deadlineMs - this.deps.clock.now().getTime()), 1);
-    const { plan, checked, isWrapped } = await planChild(this.deps, { ...child, call: this.input, leftMs }, owned);
+    const asked = { ...child, call: this.input, leftMs };
+    const { plan, checked, isWrapped } = await planChild(this.deps, asked, owned).catch((error: unknown) => {
+      throw notBegun(this.input.pipeline, step, error);
+    });
     const id = this.idOf(child, within.salt, checked.json);
     const known = this.known.get(id);
     const isOver = known !== undefined && isEnd(known.status);
