@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ HEARTBEAT_S = 3.0
 EXECUTOR_SILENT_S = 15.0
 PROGRESS_S = 0.5
 LAST_WRITE_S = 1.0
+STOPPING_TURN_S = 0.0002
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +141,8 @@ class OptimizeSession:
             # Python that does not come back to us ends with the process: the last frame is ours then.
             error = pb.OptimizeError(reason=reason, message="the optimizer did not react and was ended")
             error.lm_calls, error.metric_calls = job.exchange.lm_calls, job.exchange.metric_calls
+            # Python that keeps on computing must not keep us from going: each step of ours would wait 5 ms for its turn.
+            sys.setswitchinterval(STOPPING_TURN_S)
             self._stopping = self._loop.call_later(STOP_GRACE_S, self._last, pb.OptimizeResponse(error=error))
 
     def _last(self, frame: pb.OptimizeResponse) -> None:
