@@ -14,8 +14,6 @@ export default defineConfig({
     // What is waited for may come late on a busy machine; that it comes is what a test says.
     expect: { poll: { timeout: 10_000 } },
     testTimeout: 30_000,
-    // Where a report is asked for, a test that failed is run once more, and the report says so.
-    retry: report ? 1 : 0,
     hookTimeout: 90_000,
     teardownTimeout: 20_000,
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],

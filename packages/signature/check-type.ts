@@ -221,13 +221,23 @@ function compileUnion(members: readonly Type[], mode: CheckMode, text: string): 
   }
   const modes = stages[mode];
   const checks = modes.flatMap((each) => members.map((member) => compileType(member, each)));
-  return (value, run) => {
+  const fit: Check = (value, run) => {
     const depth = run.depth;
-    run.trials++;
     let checked: JsonValue | undefined;
     for (let index = 0; index < checks.length && checked === undefined; index++) {
       checked = checks[index]!(value, run);
       run.depth = depth;
+    }
+    return checked;
+  };
+  return (value, run) => {
+    run.trials++;
+    let before = value;
+    let checked = fit(value, run);
+    // What was coerced into one member may fit another as it stands: it is taken as that one takes it, so that it is taken so again.
+    for (let more = members.length; checked !== undefined && checked !== before && more > 0; more--) {
+      before = checked;
+      checked = fit(checked, run) ?? checked;
     }
     run.trials--;
     return checked === undefined ? mismatch(run, text, value) : checked;

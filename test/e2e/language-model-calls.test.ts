@@ -145,9 +145,7 @@ describe.skipIf(missing !== undefined)('language models that programs ask', () =
     expect(found).toEqual([]);
   });
 
-  it('say so when the registry has another secret key, and work again with a new credential', {
-    timeout: 60_000,
-  }, async () => {
+  it('say so when the registry has another secret key, and work again with a new credential', async () => {
     await make('sealed', 2, { credential: first });
     demand(await execute({ lm: 'sealed' }), 200);
     registryEnv.SIGNET_SECRET_KEY = 'a secret key that nobody sealed anything with';

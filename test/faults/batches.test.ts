@@ -133,9 +133,11 @@ describe.skipIf(missing !== undefined)('PRF-02 kill -9 of the executor under a b
     const { slug } = await readyProgram(stack, { adapterType: 'native', signatureSpec: 'q: str -> a: str' });
     asked.clear();
     const count = 300;
-    const id = await uploadTo(stack, String(slug), count, 6);
+    const concurrency = 6;
+    const kills = 3;
+    const id = await uploadTo(stack, String(slug), count, concurrency);
     const falls: { fromMs: number; untilMs: number }[] = [];
-    for (let kill = 1; kill <= 3; kill++) {
+    for (let kill = 1; kill <= kills; kill++) {
       await eventually(() => expect(asked.size).toBeGreaterThan(kill * 60), TAKEN_OVER_MS, 20);
       const fromMs = Date.now();
       await stack.kill('executor');
@@ -149,6 +151,8 @@ describe.skipIf(missing !== undefined)('PRF-02 kill -9 of the executor under a b
       calls.slice(0, -1).some((call) => !falls.some((fall) => isWithin(call, fall))),
     );
     expect(needless).toEqual([]);
+    const calls = [...asked.values()].reduce((sum, { length }) => sum + length, 0);
+    expect(calls).toBeLessThanOrEqual(count + kills * concurrency);
   });
 
   function isWithin(call: { fromMs: number; untilMs: number }, fall: { fromMs: number; untilMs: number }): boolean {
